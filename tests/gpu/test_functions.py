@@ -15,6 +15,7 @@ from torch import nn
 
 import zoo
 from recording_progress import RecordingProgress
+from zoo.data.loading_processes import LoadingProcesses
 from zoo.engine.saliency import compute_saliency
 
 #: Largest allowed difference between probabilities in float32 on two devices.
@@ -138,8 +139,14 @@ def test_loading_in_processes_gives_the_same_run(train: Any, device: torch.devic
         pytest.skip("CPUs decode in threads")
     options = {"train": "all", "precision": "fp32", "lr": 1e-6, "cache": False}
     here = train("threads", **options)
+    counts: list[int] = []
+    start = LoadingProcesses.__init__
     monkeypatch.setattr("zoo.data.loader.MIN_IMAGES", 1)
+    monkeypatch.setattr(
+        LoadingProcesses, "__init__", lambda *args, **kw: (counts.append(args[2]), start(*args, **kw))[1]
+    )
     there = train("processes", **options)
+    assert max(counts) > 0
     assert [epoch["val_loss"] for epoch in there.history] == pytest.approx(
         [e["val_loss"] for e in here.history], abs=1e-4
     )

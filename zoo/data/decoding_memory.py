@@ -39,6 +39,10 @@ class MemoryBudget:
     """Memory that threads share. A thread waits until enough of it is free."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin with an unused budget. Call this in a forked process, whose parent may have been decoding."""
         self._used = 0
         self._freed = Condition()
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from itertools import chain, islice
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from zoo.data.decoding_threads import start_threads
-from zoo.data.loading_processes import MIN_IMAGES, Loaded, LoadingProcesses
+from zoo.data.load_ahead import load_ahead
+from zoo.data.loading_processes import MIN_IMAGES, Loaded, LoadingProcesses, count_processes
 from zoo.data.pixel_cache import Unreadable
 from zoo.data.sample import Sample, are_weighted
 from zoo.data.sampler import Sampler, plan_in_order, seed_of_view
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 #: weight other than 1, training batches also contain the loss weights, of shape (N,).
 Batch = tuple[Tensor, ...]
 
-Key = TypeVar("Key")
-Prepared = TypeVar("Prepared")
-Combined = TypeVar("Combined")
 #: Index of a sample, and the seed of its augmentation or None if it is not augmented.
 _Key = tuple[int, int | None]
 #: Pixels of an image, and the image itself.
@@ -45,57 +42,10 @@ class LoaderOptions:
     workers: int = 0
     #: Whether many images are decoded in processes instead of threads.
     use_processes: bool = False
-    #: Number of batches to load ahead of the current one.
+    #: Number of batches that threads load ahead of the current one.
     ahead: int = 0
     #: Whether to copy batches to pinned memory, which is useful only for a CUDA device.
     pin_memory: bool = False
-
-
-def load_ahead(
-    plan: Iterable[Sequence[Key]],
-    prepare: Callable[[Key], Prepared],
-    combine: Callable[[Sequence[Prepared]], Combined],
-    pool: ThreadPoolExecutor | None,
-    ahead: int,
-) -> Iterator[Combined]:
-    """Yield the batches of a plan.
-
-    Args:
-        plan: Keys of the items of each batch.
-        prepare: Function that prepares an item.
-        combine: Function that combines the items of a batch.
-        pool: Threads that do both; None means the calling thread.
-        ahead: Number of batches that the threads load ahead of the current one.
-    """
-    if pool is None:
-        yield from (combine([prepare(key) for key in keys]) for keys in plan)
-        return
-    pending: deque[tuple[Sequence[Future[Prepared]], Future[Combined]]] = deque()
-    try:
-        for keys in plan:
-            items = [pool.submit(prepare, key) for key in keys]
-            # The items were submitted earlier, so other threads finish them while this one waits.
-            pending.append((items, pool.submit(_combine, combine, items)))
-            if len(pending) > ahead:
-                yield pending.popleft()[1].result()
-        while pending:
-            yield pending.popleft()[1].result()
-    finally:  # Batches remain if the caller stops before the last one.
-        for prepared, batch in pending:
-            batch.cancel()
-            for item in prepared:
-                item.cancel()
-
-
-def _stack(images: Sequence[Tensor], *, is_pinned: bool) -> Tensor:
-    """Stack images; without images, return a tensor of shape (0, 3, 1, 1)."""
-    shape = images[0].shape if images else (3, 1, 1)
-    batch = torch.empty(len(images), *shape, dtype=torch.uint8, pin_memory=is_pinned)
-    return torch.stack(tuple(images), out=batch) if images else batch
-
-
-def _combine(combine: Callable[[Sequence[Prepared]], Combined], items: Sequence[Future[Prepared]]) -> Combined:
-    return combine([item.result() for item in items])
 
 
 class _Loader:
@@ -121,18 +71,28 @@ class _Loader:
             self._pool = None
 
     def _load(self, plan: Iterable[Sequence[_Key]]) -> Iterator[Batch]:
-        if self._loading.workers and self._loading.use_processes and len(self._samples) >= MIN_IMAGES:
+        plan = iter(plan)
+        first = list(islice(plan, 1))
+        plan = chain(first, plan)
+        if first and self._start_processes(first[0]):
             yield from self._load_in_processes(plan)
             return
         if self._loading.workers:
             self._pool = self._pool or start_threads(self._loading.workers, "load")
-        collate = partial(self._collate, is_pinned=self._loading.pin_memory)
-        yield from load_ahead(plan, self._prepare, collate, self._pool, self._loading.ahead)
+        yield from load_ahead(plan, self._prepare, self._collate, self._pool, self._loading.ahead)
+
+    def _start_processes(self, batch: Sequence[_Key]) -> bool:
+        """Return whether processes load the images: if there are many, and batches like this one can be shared."""
+        loading = self._loading
+        if self._processes is None and loading.use_processes and loading.workers and len(self._samples) >= MIN_IMAGES:
+            image = next(filter(None, map(self._prepare, batch)), None)
+            count = count_processes(loading.workers, image[0].nbytes * len(batch)) if image else 0
+            if count:
+                self._processes = LoadingProcesses(self._load_batch, count, pin_memory=loading.pin_memory)
+        return self._processes is not None
 
     def _load_in_processes(self, plan: Iterable[Sequence[_Key]]) -> Iterator[Batch]:
-        if self._processes is None:
-            workers, pin_memory = self._loading.workers, self._loading.pin_memory
-            self._processes = LoadingProcesses(self._load_batch, workers, pin_memory=pin_memory)
+        assert self._processes is not None
         for loaded in self._processes.load(plan):
             self._pixels.unreadable.update(loaded.unreadable)
             yield loaded.batch
@@ -140,7 +100,7 @@ class _Loader:
     def _load_batch(self, keys: Sequence[_Key]) -> Loaded:
         """Load a batch in a process of its own."""
         self._pixels.stop_keeping()  # Each process would keep different images, and seldom need them again.
-        batch = self._collate([self._prepare(key) for key in keys], is_pinned=False)
+        batch = self._collate([self._prepare(key) for key in keys])
         unreadable = tuple(self._pixels.unreadable.items())
         self._pixels.unreadable.clear()
         return Loaded(batch, unreadable)
@@ -154,10 +114,11 @@ class _Loader:
         except Unreadable:
             return None
 
-    def _collate(self, found: Sequence[_Item | None], *, is_pinned: bool) -> Batch:
+    def _collate(self, found: Sequence[_Item | None]) -> Batch:
         items = [item for item in found if item is not None]
         if not items:  # The batch is too small for all processes, and this process gets no images.
             self._check_empty(len(found))
+        is_pinned = self._loading.pin_memory and self._processes is None  # Only this process may use the GPU.
         images = _stack([image for image, _ in items], is_pinned=is_pinned)
         labels = torch.tensor([sample.label for _, sample in items], dtype=torch.int64, pin_memory=is_pinned)
         if not self._is_weighted:
@@ -242,3 +203,10 @@ class EvalBatches(_Loader):
 
     def _seed_of(self, index: int) -> int | None:
         return None if self._view is None else seed_of_view(self._view, index)
+
+
+def _stack(images: Sequence[Tensor], *, is_pinned: bool) -> Tensor:
+    """Stack images; without images, return a tensor of shape (0, 3, 1, 1)."""
+    shape = images[0].shape if images else (3, 1, 1)
+    batch = torch.empty(len(images), *shape, dtype=torch.uint8, pin_memory=is_pinned)
+    return torch.stack(tuple(images), out=batch) if images else batch

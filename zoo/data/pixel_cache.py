@@ -70,7 +70,8 @@ class Pixels:
             except Unreadable as error:
                 self.unreadable[sample.path] = str(error)
                 raise
-            self._keep(sample.digest, reduced)
+            if self._left > 0:
+                self._keep(sample.digest, reduced)
         if self._crop is None or seed is None:
             return reduced
         return self._crop(reduced, torch.Generator().manual_seed(seed))
@@ -86,8 +87,9 @@ class Pixels:
             self._kept[digest] = reduced.clone()  # A crop is a view that would keep the full image in memory.
 
     def stop_keeping(self) -> None:
-        """Keep no more images than now."""
+        """Keep no more images than now. This also works in a forked process if a thread of its parent had the lock."""
         self._left = 0
+        self._lock = Lock()
 
     def forget(self) -> None:
         """Free the memory. From now on, every image is decoded each time it is used."""

@@ -13,7 +13,8 @@ from zoo.data.decode import Decoded, decoded
 from zoo.data.decoding_threads import start_threads
 from zoo.data.image_bytes import read_image
 from zoo.data.listing import ImageFile, LeftOut
-from zoo.data.loader import LoaderOptions, load_ahead
+from zoo.data.load_ahead import load_ahead
+from zoo.data.loader import LoaderOptions
 from zoo.data.memory_images import MemoryImage
 from zoo.data.sampler import plan_in_order
 from zoo.data.web_images import WebImage

@@ -6,9 +6,10 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,7 +17,9 @@ import torch
 from made_samples import make_sample
 from zoo.data import loader
 from zoo.data.decode import decode_image
+from zoo.data.decoding_memory import DECODING
 from zoo.data.loader import Batch, EvalBatches, LoaderOptions, TrainBatches
+from zoo.data.loading_processes import Loaded, LoadingProcesses
 from zoo.data.pixel_cache import Pixels
 from zoo.data.sample import Sample
 from zoo.data.sampler import Sampler
@@ -78,6 +81,54 @@ def test_an_epoch_does_not_depend_on_an_abandoned_one(samples: list[Sample]) -> 
     next(batches.epoch(1))
     assert equal(list(batches.epoch(2)), expected)
     batches.close()
+
+
+def test_processes_start_only_if_their_batches_fit_into_the_shared_memory(
+    samples: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch_bytes = 4 * 3 * 12 * 12
+    for free, count in ((4 * batch_bytes - 1, 0), (4 * batch_bytes, 1), (10**9, 2)):
+        monkeypatch.setattr("shutil.disk_usage", lambda _path, free=free: SimpleNamespace(free=free))
+        batches = EvalBatches(samples, Pixels(PLAIN, 0), TOGETHER)
+        assert equal(list(batches), list(EvalBatches(samples, Pixels(PLAIN, 0), ALONE)))
+        assert len(multiprocessing.active_children()) == count
+        batches.close()
+
+
+def test_the_handler_of_ended_processes_stays(samples: list[Sample]) -> None:
+    before = signal.getsignal(signal.SIGCHLD)
+    batches = EvalBatches(samples, Pixels(PLAIN, 0), TOGETHER)
+    list(batches)
+    assert signal.getsignal(signal.SIGCHLD) == before
+    batches.close()
+
+
+def test_a_lock_that_another_thread_holds_does_not_stop_the_processes(samples: list[Sample]) -> None:
+    pixels = Pixels(PLAIN, 0)
+    batches = EvalBatches(samples, pixels, TOGETHER)
+    expected = list(EvalBatches(samples, Pixels(PLAIN, 0), ALONE))
+    with DECODING.reserve(10**12):  # The budget is used up, so threads would wait.
+        batches._processes = LoadingProcesses(batches._load_batch, 2, pin_memory=False)
+        assert equal(list(batches), expected)
+    batches.close()
+
+
+def test_processes_that_hang_are_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.2)
+    reader, writer = os.pipe()
+
+    def hang(_keys: Sequence[int]) -> Loaded:
+        os.write(writer, b"!")
+        threading.Event().wait()
+        return Loaded()
+
+    processes = LoadingProcesses(hang, 2, pin_memory=False)
+    processes._plan.batches = [[1], [2]]
+    iter(processes._loader)
+    assert os.read(reader, 1) + os.read(reader, 1) == b"!!"
+    processes.close()
+    os.close(reader)
+    os.close(writer)
 
 
 def test_few_images_are_loaded_in_threads(samples: list[Sample]) -> None:
