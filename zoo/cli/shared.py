@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from zoo.cli.completion import complete_data
+from zoo.registry.adapt_design import AdaptDesign
 from zoo.registry.optimizer_design import OPTIMIZERS
 from zoo.registry.recipe import DEVICES, Recipe
 
@@ -49,10 +50,17 @@ adapt_options = click.option(
 
 
 def pop_adapt(options: dict[str, Any]) -> bool | str:
-    """Remove the two options above, and return the value of `adapt`."""
+    """Remove the two options above, and return the value of `adapt`.
+
+    Raises:
+        OptionError: If the settings are invalid.
+    """
     settings: str | None = options.pop("adapt_options")
     is_set: bool = options.pop("adapt")
-    return is_set if settings is None else settings
+    if settings is None:
+        return is_set
+    AdaptDesign.parse(settings, "adapt_options")
+    return settings
 
 
 # Training options. click's default for them is None, so that --config can set an option that is not given as a flag.

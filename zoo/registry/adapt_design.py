@@ -23,8 +23,10 @@ class AdaptDesign:
     lr: float = 0.001
 
     @classmethod
-    def parse(cls, value: bool | str) -> AdaptDesign | None:  # noqa: FBT001  # the value of an option
+    def parse(cls, value: bool | str, option: str = "adapt") -> AdaptDesign | None:  # noqa: FBT001  # an option's value
         """Parse True for the defaults, False for None, or settings such as ``views=16,steps=2,lr=0.001``.
+
+        Errors name the ``option``.
 
         Raises:
             OptionError: If a setting does not exist or has an invalid value.
@@ -37,17 +39,17 @@ class AdaptDesign:
             # The numbers have limited lengths, because Python refuses to convert very long ones.
             match = re.fullmatch(r"(views|steps|lr)=([0-9]{0,20}\.?[0-9]{1,20}(?:e-?[0-9]{1,2})?)", part.strip())
             if not match or match[1] in given:
-                raise _explain(value)
+                raise _explain(value, option)
             settings[match[1]] = float(match[2])
             given.add(match[1])
         views, steps, lr = settings.values()
         if not (views in range(1, MAX_VIEWS + 1) and steps in range(MAX_STEPS + 1) and 0 < lr <= 1):
-            raise _explain(value)
+            raise _explain(value, option)
         return cls(int(views), int(steps), lr)
 
 
-def _explain(value: str) -> OptionError:
+def _explain(value: str, option: str) -> OptionError:
     return OptionError(
-        f"invalid `adapt` {value!r}; use views=N from 1 to {MAX_VIEWS}, steps=N from 0 to {MAX_STEPS} and lr=X above 0 "
-        "and up to 1, such as views=16,steps=2,lr=0.001."
+        f"invalid `{option}` {value!r}; use views=N from 1 to {MAX_VIEWS}, steps=N from 0 to {MAX_STEPS} and lr=X "
+        "above 0 and up to 1, such as views=16,steps=2,lr=0.001."
     )

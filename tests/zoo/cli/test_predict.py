@@ -273,7 +273,7 @@ def test_an_error_about_adapt_names_the_flag(
     run: Main, folder: Path, image: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(folder, image, "--adapt-options", "views=0") == 1
-    assert "invalid --adapt 'views=0'" in capfd.readouterr().err
+    assert "invalid --adapt-options 'views=0'" in capfd.readouterr().err
 
 
 def test_fetch_classifies_the_images_of_urls_and_shows_the_urls(
