@@ -12,18 +12,15 @@ from torch import Tensor
 
 from zoo.data.decode import quiet_pillow
 from zoo.data.listing import ImageFile
-from zoo.data.source import list_images
 from zoo.engine.neighbors import measure_neighbor_distances
-from zoo.errors import DataError, DownloadError, NameNotFound, RunError
+from zoo.errors import RunError
 from zoo.files.download import sha256_of
-from zoo.files.schema import Run
 from zoo.progress import Progress
 from zoo.registry.registry import Registry
-from zoo.runs.data_options import parse_evaluation_options
-from zoo.runs.folder import FEATURES, MODEL, RUN, RunFolder
+from zoo.runs.folder import FEATURES, MODEL, RunFolder
 from zoo.runs.loaded_model import LoadedModel
 from zoo.runs.model_file import read_tensors, write_tensors
-from zoo.runs.predictions import read_predictions
+from zoo.runs.training_images import open_training_images
 
 #: Maximum number of images of each split. If there are more, they are evenly spaced.
 MAX_IMAGES = 10_000
@@ -62,7 +59,8 @@ def open_training_features(
     digest = sha256_of(folder.path / MODEL)
     if found := _find_stored(folder.path / FEATURES, digest):
         return found
-    train, val = _list_files(folder, registry, progress)
+    images = open_training_images(folder, registry, progress)
+    train, val = (_thin([sample.file for sample in samples]) for samples in (images.train, images.val))
     with quiet_pillow():
         features = _compute(loaded, train, progress).half()
         distances = measure_neighbor_distances(_compute(loaded, val, progress), features)
@@ -88,36 +86,6 @@ def _find_stored(path: Path, digest: str) -> TrainingFeatures | None:
     if features is None or distances is None or (features.ndim, distances.ndim) != (2, 1) or not distances.numel():
         raise RunError(f"{path} is damaged; remove it, and it will be written again.")
     return TrainingFeatures(features, distances)
-
-
-def _list_files(
-    folder: RunFolder, registry: Registry, progress: Progress
-) -> tuple[Sequence[ImageFile], Sequence[ImageFile]]:
-    """Return the training and the validation images of a run."""
-    data = folder.read_json(RUN, Run)["data"]
-    splits = {str(item.path): item.split for item in read_predictions(folder)}
-    try:
-        if data.get("is_object"):
-            raise DataError("they were not in files")  # reported like all other reasons
-        options = parse_evaluation_options(None, None, folder)
-        files = list_images(data["asked"], options, registry=registry, progress=progress).files
-        chosen = {
-            split: [file for file in files if splits.get(str(file.path), _get_split(file)) == split]
-            for split in ("train", "val")
-        }
-        for split, found in chosen.items():
-            if not found:
-                raise DataError(f"{data['asked']!r} has none of the {split} images")
-    except (DataError, DownloadError, NameNotFound) as error:
-        raise RunError(
-            f"`distance` needs the images of the training once, to store their features in {folder.path}: {error}"
-        ) from error
-    return _thin(chosen["train"]), _thin(chosen["val"])
-
-
-def _get_split(file: ImageFile) -> str:
-    """Return the split of an image that was not predicted at the end of the run."""
-    return file.split if file.split in ("val", "test") else "train"
 
 
 def _thin(files: Sequence[ImageFile]) -> Sequence[ImageFile]:

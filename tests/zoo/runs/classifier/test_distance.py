@@ -76,7 +76,7 @@ def test_the_features_are_computed_once_and_then_the_data_is_not_needed(
 
 def test_without_the_data_the_error_names_the_reason(classifier: Classifier, run: Run, images: list[Path]) -> None:
     lose_data(run.path)
-    with pytest.raises(RunError, match=r"needs the images of the training once.*does not exist"):
+    with pytest.raises(RunError, match=r"needs the images of the training once.*there is no folder or file"):
         classifier.predict(images, distance=True)
 
 
