@@ -64,6 +64,20 @@ class TrainingFeatures:
         distances = measure_neighbor_distances(features, self.reference)
         return torch.stack([distances, torch.searchsorted(self.val_distances, distances).float()], 1)
 
+    def find_limit(self, max_percentile: float) -> str | None:
+        """Return a note if there are too few validation images for a limit; None if there are enough.
+
+        Any one of V + 1 images of the same kind is the farthest with the same probability. So of images like the V
+        validation images, 1 in V + 1 is farther than all of them, and its percentile is 100.
+        """
+        total = len(self.val_distances) + 1
+        if max_percentile >= 100 or (100 - max_percentile) * total >= 100:
+            return None
+        return (
+            f"note: there are only {total - 1:,} validation images, so about 1 in {total:,} images like those of the "
+            f"training is farther than all of them, and `max_percentile` {max_percentile:g} predicts no class for it"
+        )
+
     def get_percentile(self, closer: float) -> float:
         """Return the percentage of the validation images that are closer, from their number."""
         return 100 * closer / len(self.val_distances)

@@ -201,6 +201,41 @@ def test_adapted_models_have_no_distances(classifier: Classifier, images: list[P
         classifier.predict(images, adapt=True, max_percentile=95)
 
 
+def make_features(val_count: int) -> TrainingFeatures:
+    """Return features of a run with many or few validation images."""
+    return TrainingFeatures.of(torch.eye(3), torch.rand(val_count, generator=torch.Generator().manual_seed(0)))
+
+
+@pytest.mark.parametrize(("count", "limit"), [(99, 99), (19, 95), (1, 50), (1, 100), (10_000, 99.9)])
+def test_enough_validation_images_need_no_note(count: int, limit: float) -> None:
+    assert make_features(count).find_limit(limit) is None
+
+
+@pytest.mark.parametrize(("count", "limit"), [(98, 99), (18, 95), (1, 51), (999, 99.95)])
+def test_a_limit_that_the_validation_images_cannot_keep_has_a_note(count: int, limit: float) -> None:
+    assert f"about 1 in {count + 1:,} images" in (make_features(count).find_limit(limit) or "")
+
+
+def test_of_images_like_the_validation_images_one_in_v_plus_1_has_percentile_100() -> None:
+    draws = torch.rand(20_000, 11, generator=torch.Generator().manual_seed(0))
+    percentiles = (
+        TrainingFeatures(torch.eye(3), row[1:].sort().values).get_percentile((row[1:] < row[0]).sum().item())
+        for row in draws
+    )
+    assert sum(value == 100 for value in percentiles) / len(draws) == pytest.approx(1 / 11, abs=0.01)
+
+
+def test_the_note_is_shown_with_the_first_prediction(classifier: Classifier, images: list[Path]) -> None:
+    progress = RecordingProgress()
+    classifier.predict(images[0], max_percentile=99, progress=progress)
+    assert progress.lines[-1] == (
+        "note: there are only 10 validation images, so about 1 in 11 images like those of the training is farther than "
+        "all of them, and `max_percentile` 99 predicts no class for it"
+    )
+    classifier.predict(images[0], distance=True, progress=progress)
+    assert sum("validation images, so" in line for line in progress.lines) == 1
+
+
 def test_a_percentile_above_100_is_refused(classifier: Classifier, images: list[Path]) -> None:
     with pytest.raises(OptionError, match="`max_percentile` must be from 0 to 100"):
         classifier.predict(images, max_percentile=101)
