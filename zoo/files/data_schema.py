@@ -48,6 +48,8 @@ class DataFacts(TypedDict):
     """The data of a run."""
 
     asked: Text
+    #: Whether the data was a Python object, which only `asked` describes.
+    is_object: NotRequired[bool]
     #: Kind of data source, as in `zoo.data.sources.kinds`.
     kind: NotRequired[Name]
     fingerprint: Name

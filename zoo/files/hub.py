@@ -57,6 +57,12 @@ def is_hub_address(path: object) -> bool:
     return isinstance(path, (str, os.PathLike)) and str(path).startswith("hf:") and not os.path.lexists(path)
 
 
+def is_in_hub_cache(folder: Path) -> bool:
+    """Return whether a folder belongs to the cache of huggingface_hub, in which zoo writes nothing."""
+    parents = folder.resolve().parents
+    return any(one.name == "snapshots" and one.parent.name.startswith("models--") for one in parents)
+
+
 def pull_run(address: HubAddress, progress: Progress) -> Path:
     """Fetch the files of a run that zoo reads, and return their folder, which belongs to huggingface_hub.
 

@@ -97,7 +97,9 @@ class RecipeFacts(TypedDict):
     head: Name
     label_from: NotRequired[Text | None]
     columns: NotRequired[Text | None]
+    split: NotRequired[Text | None]
     fold: NotRequired[Text | None]
+    seed: NotRequired[Count]
 
 
 class HardwareFacts(TypedDict):

@@ -37,7 +37,7 @@ class Answers:
         if self.question.adapt is not None:
             return self.loaded.predict_adapted(images, self.question.adapt, progress, ahead=ahead)
         if self.training is not None:
-            return self.loaded.predict_with_features(images, progress, ahead=ahead)
+            return self.loaded.predict_and_measure(images, self.training.measure, progress, ahead=ahead)
         return self.loaded.predict(images, progress, ahead=ahead)
 
     def _answer(self, image: Unlabeled, values: Tensor | str) -> Prediction:
@@ -48,7 +48,7 @@ class Answers:
         require_finite(values[None], [image.path])
         best, indices = values[: len(self.classes)].topk(min(self.question.top, len(self.classes)))
         names = (self.classes[index] for index in indices.tolist())
-        distance, percentile = self.training.measure(values[len(self.classes) :]) if self.training else (None, None)
+        distance, percentile = self._locate(values[len(self.classes) :])
         return Prediction(
             image.path,
             tuple(zip(names, best.tolist(), strict=True)),
@@ -59,3 +59,10 @@ class Answers:
             percentile=percentile,
             max_percentile=100.0 if self.question.max_percentile is None else self.question.max_percentile,
         )
+
+    def _locate(self, measured: Tensor) -> tuple[float, float] | tuple[None, None]:
+        """Return the distance and its percentile, or None if they are not measured."""
+        if self.training is None:
+            return None, None
+        distance, closer = measured.tolist()
+        return distance, self.training.get_percentile(closer)

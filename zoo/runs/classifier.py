@@ -100,8 +100,8 @@ class Classifier:
             NameNotFound: If there is no data set of that name.
             OptionError: If ``min_probability`` is not from 0 to 1, or ``columns`` names other columns, or does not
                 apply to the images, or ``adapt`` is invalid or the model cannot be adapted.
-            RunError: If the model returns NaN or infinite values for an image, or if distances need the data of the
-                run, which cannot be read.
+            RunError: If the model returns NaN or infinite values for an image, or if distances need the images of the
+                training, and they are not on this machine or have changed.
         """
         question = Question(
             top, min_probability, truth, columns, fetch, AdaptDesign.parse(adapt), distance, max_percentile
@@ -169,6 +169,8 @@ class Classifier:
         if self._folder is None:
             raise RunError("`distance` needs the folder of a run; load the run with zoo.load.")
         training = open_training_features(self._loaded, self._folder, registry, progress)
+        if note := training.find_limit(100.0 if question.max_percentile is None else question.max_percentile):
+            progress.say(note)
         return Answers(self._loaded, self.classes, question, training)
 
     def evaluate(  # noqa: PLR0913  # a public entry point; all but two arguments are keywords

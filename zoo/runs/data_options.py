@@ -1,11 +1,11 @@
-"""The options with which an evaluation reads its data: those that are given, and otherwise those of the run."""
+"""The options with which data is read: for an evaluation, those that are given, and otherwise those of the run."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from zoo.errors import OptionError
-from zoo.files.schema import Run
+from zoo.files.schema import RecipeFacts, Run
 from zoo.registry.data_options import DataOptions, RunOptions
 from zoo.runs.folder import RUN
 
@@ -39,6 +39,18 @@ def parse_evaluation_options(label_from: str | None, columns: str | None, folder
     used = {role: name for role, name in own.columns.items() if role != "weight"}
     of_run = RunOptions(facts["data"].get("kind", ""), own.label_from, used)
     return DataOptions(of_run=of_run)
+
+
+def parse_training_options(recipe: RecipeFacts) -> DataOptions:
+    """Parse the options with which a run found and split its images.
+
+    Raises:
+        OptionError: If a value is invalid.
+    """
+    return DataOptions.parse(
+        label_from=recipe.get("label_from"), columns=recipe.get("columns"), split=recipe.get("split"),
+        fold=recipe.get("fold"), seed=recipe.get("seed", 0),
+    )  # fmt: skip
 
 
 def _drop_none(value: str | None) -> str | None:

@@ -62,10 +62,16 @@ class LoadedModel:
                 advance(1)
                 yield result
 
-    def predict_with_features(
-        self, images: Sequence[Unlabeled], progress: Progress, *, ahead: bool
+    def predict_and_measure(
+        self, images: Sequence[Unlabeled], measure: Callable[[Tensor], Tensor], progress: Progress, *, ahead: bool
     ) -> Iterator[Result]:
-        """Yield probabilities like `predict`, followed by the input of the head: shape (classes + width,).
+        """Yield probabilities like `predict`, followed by K numbers about the features: shape (classes + K,).
+
+        Args:
+            images: Images and files that are left out.
+            measure: Function from the input of the head for a batch, of shape (N, width) on the CPU, to (N, K).
+            progress: Receives messages.
+            ahead: As for `Inference.run`.
 
         Raises:
             OptionError: If the input of the head is not a vector, tokens or a feature map; raised with the first batch.
@@ -74,7 +80,7 @@ class LoadedModel:
 
         def compute(batch: Tensor) -> Tensor:
             logits, features = tap.compute_with_logits(batch)
-            return torch.cat([logits.float().softmax(1), features.float()], 1)
+            return torch.cat([logits.float().softmax(1).cpu(), measure(features.float().cpu())], 1)
 
         return self._run(compute, images, progress, ahead=ahead)
 

@@ -12,18 +12,16 @@ from torch import Tensor
 
 from zoo.data.decode import quiet_pillow
 from zoo.data.listing import ImageFile
-from zoo.data.source import list_images
-from zoo.engine.neighbors import measure_neighbor_distances
-from zoo.errors import DataError, DownloadError, NameNotFound, RunError
+from zoo.engine.neighbors import measure_neighbor_distances, scale
+from zoo.errors import RunError
 from zoo.files.download import sha256_of
-from zoo.files.schema import Run
 from zoo.progress import Progress
 from zoo.registry.registry import Registry
-from zoo.runs.data_options import parse_evaluation_options
-from zoo.runs.folder import FEATURES, MODEL, RUN, RunFolder
+from zoo.runs.evaluation import require_finite
+from zoo.runs.folder import FEATURES, MODEL, RunFolder
 from zoo.runs.loaded_model import LoadedModel
 from zoo.runs.model_file import read_tensors, write_tensors
-from zoo.runs.predictions import read_predictions
+from zoo.runs.training_images import open_training_images
 
 #: Maximum number of images of each split. If there are more, they are evenly spaced.
 MAX_IMAGES = 10_000
@@ -35,20 +33,54 @@ _MODEL = "model"
 class TrainingFeatures:
     """Features of training images, and the distances of the validation images to them."""
 
-    #: Shape (M, width).
-    features: Tensor
+    #: Shape (M, width); each row has length 1.
+    reference: Tensor
     #: Shape (V,), ascending.
     val_distances: Tensor
 
-    def measure(self, features: Tensor) -> tuple[float, float]:
-        """Return the distance of an image, and the percentage of the validation images that are closer.
+    @classmethod
+    def of(cls, features: Tensor, val_distances: Tensor) -> TrainingFeatures:
+        """Prepare the tensors of the file, so that images are measured quickly."""
+        return cls(scale(features), val_distances.float().sort().values)
+
+    def measure(self, features: Tensor) -> Tensor:
+        """Return the distance of each image, and the number of validation images that are closer.
 
         Args:
-            features: Features of the image, of shape (width,).
+            features: Features of N images, of shape (N, width).
+
+        Returns:
+            Shape (N, 2).
+
+        Raises:
+            RunError: If the stored features have another width.
         """
-        distance = measure_neighbor_distances(features[None], self.features)[0]
-        closer = int((self.val_distances < distance).sum())
-        return distance.item(), 100 * closer / len(self.val_distances)
+        width = self.reference.shape[1]
+        if features.shape[1] != width:
+            raise RunError(
+                f"the {FEATURES} of this run has features of width {width}, but those of the model have "
+                f"{features.shape[1]}; remove it, and it will be written again."
+            )
+        distances = measure_neighbor_distances(features, self.reference)
+        return torch.stack([distances, torch.searchsorted(self.val_distances, distances).float()], 1)
+
+    def find_limit(self, max_percentile: float) -> str | None:
+        """Return a note if there are too few validation images for a limit; None if there are enough.
+
+        Any one of V + 1 images of the same kind is the farthest with the same probability. So of images like the V
+        validation images, 1 in V + 1 is farther than all of them, and its percentile is 100.
+        """
+        total = len(self.val_distances) + 1
+        if max_percentile >= 100 or (100 - max_percentile) * total >= 100:
+            return None
+        return (
+            f"note: there are only {total - 1:,} validation images, so about 1 in {total:,} images like those of the "
+            f"training is farther than all of them, and `max_percentile` {max_percentile:g} predicts no class for it"
+        )
+
+    def get_percentile(self, closer: float) -> float:
+        """Return the percentage of the validation images that are closer, from their number."""
+        return 100 * closer / len(self.val_distances)
 
 
 def open_training_features(
@@ -62,14 +94,15 @@ def open_training_features(
     digest = sha256_of(folder.path / MODEL)
     if found := _find_stored(folder.path / FEATURES, digest):
         return found
-    train, val = _list_files(folder, registry, progress)
+    images = open_training_images(folder, registry, progress)
+    train, val = (_thin([sample.file for sample in samples]) for samples in (images.train, images.val))
     with quiet_pillow():
-        features = _compute(loaded, train, progress).half()
-        distances = measure_neighbor_distances(_compute(loaded, val, progress), features)
+        features = scale(_compute(loaded, train, progress)).half()  # Larger features would overflow.
+        distances = measure_neighbor_distances(_compute(loaded, val, progress), scale(features))
     tensors = {"features": features, "val_distances": distances.sort().values}
     folder.write(FEATURES, lambda path: write_tensors(tensors, {_MODEL: digest}, path))
     progress.say(f"stored the features of {len(features):,} training images in {folder.path / FEATURES}")
-    return TrainingFeatures(features, tensors["val_distances"])
+    return TrainingFeatures.of(features, distances)
 
 
 def _find_stored(path: Path, digest: str) -> TrainingFeatures | None:
@@ -84,40 +117,15 @@ def _find_stored(path: Path, digest: str) -> TrainingFeatures | None:
         raise RunError(f"{path} cannot be read: {error}") from error
     if metadata.get(_MODEL) != digest:
         return None
-    features, distances = tensors.get("features"), tensors.get("val_distances")
-    if features is None or distances is None or (features.ndim, distances.ndim) != (2, 1) or not distances.numel():
+    if not all(_is_usable(tensors.get(name), ndim) for name, ndim in (("features", 2), ("val_distances", 1))):
         raise RunError(f"{path} is damaged; remove it, and it will be written again.")
-    return TrainingFeatures(features, distances)
+    return TrainingFeatures.of(tensors["features"], tensors["val_distances"])
 
 
-def _list_files(
-    folder: RunFolder, registry: Registry, progress: Progress
-) -> tuple[Sequence[ImageFile], Sequence[ImageFile]]:
-    """Return the training and the validation images of a run."""
-    data = folder.read_json(RUN, Run)["data"]
-    splits = {str(item.path): item.split for item in read_predictions(folder)}
-    try:
-        if data.get("is_object"):
-            raise DataError("they were not in files")  # reported like all other reasons
-        options = parse_evaluation_options(None, None, folder)
-        files = list_images(data["asked"], options, registry=registry, progress=progress).files
-        chosen = {
-            split: [file for file in files if splits.get(str(file.path), _get_split(file)) == split]
-            for split in ("train", "val")
-        }
-        for split, found in chosen.items():
-            if not found:
-                raise DataError(f"{data['asked']!r} has none of the {split} images")
-    except (DataError, DownloadError, NameNotFound) as error:
-        raise RunError(
-            f"`distance` needs the images of the training once, to store their features in {folder.path}: {error}"
-        ) from error
-    return _thin(chosen["train"]), _thin(chosen["val"])
-
-
-def _get_split(file: ImageFile) -> str:
-    """Return the split of an image that was not predicted at the end of the run."""
-    return file.split if file.split in ("val", "test") else "train"
+def _is_usable(values: Tensor | None, ndim: int) -> bool:
+    if values is None or values.ndim != ndim or not values.numel():
+        return False
+    return values.is_floating_point() and bool(values.isfinite().all())
 
 
 def _thin(files: Sequence[ImageFile]) -> Sequence[ImageFile]:
@@ -128,8 +136,10 @@ def _compute(loaded: LoadedModel, files: Sequence[ImageFile], progress: Progress
     """Return the features of the files that can be read, of shape (N, width)."""
     found = []
     with progress.track("computing features", len(files)) as advance:
-        for _, values in loaded.embed(files, None, progress):
-            found += [values] if isinstance(values, Tensor) else []
+        for image, values in loaded.embed(files, None, progress):
+            if isinstance(values, Tensor):
+                require_finite(values[None], [image.path])
+                found.append(values)
             advance(1)
     if not found:
         raise RunError(f"`distance` needs the images of the training, but none of {len(files)} can be read.")
