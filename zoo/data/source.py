@@ -188,7 +188,7 @@ def _find_dataset(value: str | PathLike[str], registry: Registry) -> DatasetSpec
 
 def _explain_missing(value: str | PathLike[str]) -> str:
     if "://" in str(value):
-        return f"cannot use {str(value)!r}: download it yourself and pass the archive or folder."
+        return f"cannot use {str(value)!r}: zoo fetches only https and http; download it yourself and pass the file."
     similar = _list_similar(expand_user(value))
     hint = f"similar names: {', '.join(similar)}" if similar else f"pass {_WANTED}"
     return f"{str(value)!r} does not exist; {hint}."

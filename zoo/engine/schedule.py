@@ -35,9 +35,10 @@ class Schedule:
         size = self.design.step_size
         if self.design.kind != "step" or self.warmup + size * self.epoch_steps < self.steps:
             return None
-        after = f", after a warmup of {self.warmup / self.epoch_steps:.3g}" if self.warmup else ""
+        after = f" and a warmup of {self.warmup / self.epoch_steps:.3g}" if self.warmup else ""
         count = self.steps // self.epoch_steps
-        return f"the learning rate never drops: step_size {size} of {count} epoch{'s' * (count != 1)}{after}"
+        first, total = (f"{number} epoch{'s' * (number != 1)}" for number in (size, count))
+        return f"the learning rate never drops: it would after {first}{after}, but the run has {total}"
 
     def factor(self, step: int) -> float:
         """Return the learning rate multiplier for a step; steps are numbered starting at 0."""

@@ -83,11 +83,19 @@ def test_the_tutorials_schedule_drops_at_epochs_7_14_and_21_of_25() -> None:
     ("size", "options", "problem"),
     [
         (4, {}, None),
-        (5, {}, "the learning rate never drops: step_size 5 of 5 epochs"),
-        (7, {}, "the learning rate never drops: step_size 7 of 5 epochs"),
+        (5, {}, "the learning rate never drops: it would after 5 epochs, but the run has 5 epochs"),
+        (7, {}, "the learning rate never drops: it would after 7 epochs, but the run has 5 epochs"),
         (3, {"warmup": 3}, None),
-        (4, {"warmup": 3}, "the learning rate never drops: step_size 4 of 5 epochs, after a warmup of 1.5"),
-        (9, {"warmup": 10}, "the learning rate never drops: step_size 9 of 5 epochs, after a warmup of 5"),
+        (
+            4,
+            {"warmup": 3},
+            "the learning rate never drops: it would after 4 epochs and a warmup of 1.5, but the run has 5 epochs",
+        ),
+        (
+            9,
+            {"warmup": 10},
+            "the learning rate never drops: it would after 9 epochs and a warmup of 5, but the run has 5 epochs",
+        ),
     ],
 )
 def test_a_step_schedule_that_never_drops_has_a_problem(size: int, options: dict[str, int], problem: str) -> None:

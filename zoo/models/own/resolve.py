@@ -125,7 +125,7 @@ def _prove_head(own: OwnNetwork, spec: BackboneSpec, model: nn.Module, head: str
 def _list_notes(recipe: Recipe, model: nn.Module, origin: Origin, traced: Trace) -> Iterator[str]:
     yield f"the head is {origin.head}; the blocks are {', '.join(origin.blocks) or 'none'}"
     if recipe.mean is None or recipe.std is None:
-        yield "images are normalized with ImageNet's statistics; set `mean` and `std` if the network expects others"
+        yield "images are normalized with ImageNet's statistics; use `mean` and `std` if the network expects others"
     unused = [name for name, _ in model.named_parameters() if name not in traced.uses]
     if unused:
         listed = ", ".join(unused[:3]) + (", ..." if len(unused) > 3 else "")
