@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
@@ -115,7 +115,13 @@ def order(found: Sequence[tuple[Ranked, Scores]]) -> list[Ranked]:
     pairs = sorted(found, key=lambda pair: (-pair[1].correct.sum().item(), pair[1].loss, pair[0].name))
     ranks = assign_ranks([scores.correct for _, scores in pairs])
     records = [replace(record, rank=rank) for (record, _), rank in zip(pairs, ranks, strict=True)]
-    return suggest(sorted(records, key=lambda one: (one.rank, one.catalog is None, -(one.catalog or 0.0))))
+    records = sorted(records, key=lambda one: (one.rank, one.catalog is None, -(one.catalog or 0.0)))
+    return suggest(records, {record.name: _identify(scores) for record, scores in found})
+
+
+def _identify(scores: Scores) -> Hashable:
+    """Return what is equal for files with the same tensors, such as those of two plugins, up to rounding errors."""
+    return tuple(scores.correct.tolist()), round(scores.loss, 4), round(scores.logme, 4)
 
 
 def assign_ranks(correct: Sequence[Tensor]) -> list[int]:
@@ -152,21 +158,30 @@ def compare(one: Tensor, other: Tensor) -> Interval:
     return Interval(middle - spread, middle + spread)
 
 
-def suggest(records: Sequence[Ranked]) -> list[Ranked]:
+def suggest(records: Sequence[Ranked], networks: Mapping[str, Hashable]) -> list[Ranked]:
     """Return ordered records of which at most two are suggested: the first one, and the best by published accuracy.
 
     Fine-tuning the best by catalog and the best by probe is the strategy of Renggli et al. 2022, "Which Model to
     Transfer? Finding the Needle in the Growing Haystack", https://arxiv.org/abs/2010.06402. If the first one is also
-    the best by catalog, the best by probe is suggested, too, or else the next one.
+    the best by catalog, the best by probe is suggested, too, or else the next one. The same network is never suggested
+    twice.
+
+    Args:
+        records: Ordered records.
+        networks: For each record by name, a value that is equal for two names of the same network.
     """
     if not records:
         return []
+    others = [record for record in records if networks[record.name] != networks[records[0].name]]
     by_catalog = max(records, key=lambda one: one.catalog or 0.0)  # The first one of equal ones.
     by_probe = max(records, key=lambda one: (one.accuracy or 0.0, -(one.loss or 0.0)))
-    reasons = [(FIRST, records[0]), (BY_PROBE, by_probe), *((NEXT, record) for record in records[1:2])]
+    reasons = [(FIRST, records[0]), (BY_PROBE, by_probe), *((NEXT, record) for record in others[:1])]
     if by_catalog.catalog is not None:
         reasons.insert(1, (BY_CATALOG, by_catalog))
-    chosen = list(dict.fromkeys(record.name for _, record in reasons))[:2]
+    name_of: dict[Hashable, str] = {}
+    for _, record in reasons:
+        name_of.setdefault(networks[record.name], record.name)
+    chosen = list(name_of.values())[:2]
     return [
         replace(one, suggested=tuple(reason for reason, record in reasons if record.name == one.name))
         if one.name in chosen
