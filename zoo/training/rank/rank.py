@@ -51,7 +51,8 @@ def rank(  # noqa: PLR0913  # the public entry point; all but two arguments are 
 
     A pass over the images of train and val computes the features of each backbone. A linear probe and the nearest
     neighbors predict the labels from them, in cross-validation with the same folds for all backbones. The result of
-    each backbone is kept in the cache folder. If this is interrupted, call it again to continue.
+    each backbone is kept in the cache folder. If this is interrupted, call it again to continue. Speeds are measured anew
+    in each call.
 
     Args:
         data: Data set, as for `zoo.finetune`. Test images are not used.
@@ -146,10 +147,10 @@ def _try(  # noqa: PLR0913, PLR0917  # what a job consists of
     hardware = choose_precision(recipe.precision, backbone, choose_hardware(recipe.device, recipe.precision))
     job = Job(candidate.resolved, candidate.source, images.images.origin, recipe, hardware, registry, progress)
     try:
-        scores = score(candidate, job, images, filters)
+        scores, cost = score(candidate, job, images, filters)
     except (CacheError, DataError):  # The next candidate would fail for the same reason.
         raise
     except Exception as error:  # noqa: BLE001  # one broken candidate must not end the others; its record says why
         reason = str(error) if isinstance(error, ZooError) else f"{type(error).__name__}: {error}"
         return make_record(candidate, count, " ".join(reason.split())), None
-    return add_scores(make_record(candidate, count), scores), scores
+    return add_scores(make_record(candidate, count), scores, cost), scores

@@ -9,6 +9,7 @@ from statistics import NormalDist
 
 from torch import Tensor
 
+from zoo.engine.inference_cost import InferenceCost
 from zoo.runs.report.numbers import Interval, measure_interval
 from zoo.training.rank.candidates import Candidate
 from zoo.training.rank.scores import Scores
@@ -86,8 +87,8 @@ def make_record(candidate: Candidate, images: int, problem: str | None = None) -
     )
 
 
-def add_scores(record: Ranked, scores: Scores) -> Ranked:
-    """Return a record with its scores."""
+def add_scores(record: Ranked, scores: Scores, cost: InferenceCost) -> Ranked:
+    """Return a record with its scores, and what the network costs."""
     probe, knn = (measure_interval(int(found.sum()), len(found)) for found in (scores.correct, scores.knn))
     return replace(
         record,
@@ -100,8 +101,8 @@ def add_scores(record: Ranked, scores: Scores) -> Ranked:
         logme=scores.logme,
         loss=scores.loss,
         bytes=scores.bytes,
-        images_per_second=scores.images_per_second,
-        memory=scores.memory,
+        images_per_second=cost.images_per_second,
+        memory=cost.memory,
     )
 
 

@@ -14,7 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from acme import draw_photos
 from recording_progress import RecordingProgress
+from zoo.engine.inference_cost import InferenceCost
 from zoo.errors import DataError, NameNotFound, OptionError
+from zoo.files import versions
 from zoo.plugin import BackboneSpec
 from zoo.registry.plugins.load import Plugin
 from zoo.registry.registry import Registry
@@ -117,8 +119,37 @@ def test_a_slow_network_is_left_out_before_its_features_are_computed(
 
 
 def test_the_scores_of_a_candidate_are_computed_once(rank: Rank, photos: Path, computed: list[str]) -> None:
-    assert rank(photos) == rank(photos)
+    assert list_facts(rank(photos)) == list_facts(rank(photos))
     assert computed == ["HERE"]
+
+
+def test_the_speed_is_measured_in_each_ranking(
+    rank: Rank, photos: Path, computed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speeds = []
+    for speed in (100.0, 200.0):
+        monkeypatch.setattr(evaluate, "measure_cost", lambda *_, speed=speed: InferenceCost(speed, 1))
+        speeds += [record.images_per_second for record in rank(photos)]
+    assert (speeds, computed) == ([100.0, 200.0], ["HERE"])
+
+
+def test_an_upgrade_of_the_upstream_is_scored_again(
+    acme: BackboneSpec, rank: Rank, photos: Path, files: list[str], computed: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    spec = replace(acme, upstream="click==1.0")
+    registry = Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(spec,))], RegistryToml())
+    original = versions.read_version
+    for version in ("1.0", "1.0", "1.1"):
+        read = {"click": version}
+        monkeypatch.setattr(versions, "read_version", lambda name, read=read: read.get(name) or original(name))
+        rank(photos, f"net={files[0]}", registry=registry)
+    assert len(computed) == 2
+
+
+def list_facts(records: list[Ranked]) -> list[Ranked]:
+    """Return the records without the speeds, which are measured anew."""
+    return [replace(record, images_per_second=None) for record in records]
 
 
 def test_an_interrupted_ranking_continues(

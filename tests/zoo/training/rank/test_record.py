@@ -122,4 +122,4 @@ def test_without_published_accuracies_the_probe_decides() -> None:
 
 
 def make_scores(wrong: range) -> Scores:
-    return Scores(correct(wrong), correct(wrong), loss=1.0, logme=0.0, images_per_second=1.0, memory=1, bytes=1)
+    return Scores(correct(wrong), correct(wrong), loss=1.0, logme=0.0, bytes=1)
