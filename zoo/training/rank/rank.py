@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -77,10 +78,11 @@ def rank(  # noqa: PLR0913  # the public entry point; all but two arguments are 
     Raises:
         ZooError: If a name does not exist, or the data or an option is invalid; see `zoo.errors`.
     """
-    _check(max_images, finetune)
+    _check(max_images, finetune, output)
     filters = Filters(
         fetch=fetch, max_params=max_params, license=license, min_images_per_second=min_images_per_second
     )  # fmt: skip
+    _check_limits(filters)
     registry, progress = registry or open_registry(), progress or choose_progress()
     settings = _make_settings(recipe, options, registry, is_finetuned=finetune > 0)
     names = [backbones] if isinstance(backbones, str) else list(backbones)
@@ -110,13 +112,23 @@ def score_all(  # noqa: PLR0913, PLR0917  # what a job consists of
     return found, failed
 
 
-def _check(max_images: int, finetune: int) -> None:
+def _check(max_images: int, finetune: int, output: str | Path | None) -> None:
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise OptionError("backbones are ranked in a single process; start it without torchrun.")
     if type(max_images) is not int or not 2 <= max_images <= _MOST_IMAGES:
         raise OptionError(f"`max_images` must be a whole number from 2 to {_MOST_IMAGES:,}, got {max_images!r}.")
     if type(finetune) is not int or finetune < 0:
         raise OptionError(f"`finetune` must be a whole number of at least 0, got {finetune!r}.")
+    if output is not None and not finetune:
+        raise OptionError("`output` changes only runs; set `finetune` to the number of runs, or omit it.")
+
+
+def _check_limits(filters: Filters) -> None:
+    most, least = filters.max_params, filters.min_images_per_second
+    if most is not None and (type(most) is not int or most < 1):
+        raise OptionError(f"`max_params` must be a whole number of at least 1, got {most!r}.")
+    if least is not None and (type(least) not in {int, float} or not 0 < least < math.inf):
+        raise OptionError(f"`min_images_per_second` must be a number above 0, got {least!r}.")
 
 
 def _make_settings(
