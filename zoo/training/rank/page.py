@@ -11,6 +11,9 @@ from zoo.runs.report.template import render_template
 from zoo.training.rank.record import Ranked
 from zoo.training.rank.sentences import describe_suggestion, describe_winner
 
+#: Width of a label of the axis with speeds.
+_LABEL = 50
+
 
 @dataclass(frozen=True)
 class Point:
@@ -83,7 +86,7 @@ def plot_records(records: Sequence[Ranked]) -> ParetoPlot | None:
         )
         for (number, record), speed in zip(ranked, speeds, strict=True)
     ]
-    return ParetoPlot(points, _list_speeds(x), [(f"{tick:g}%", y.place(tick)) for tick in ticks])
+    return ParetoPlot(points, _list_speeds(x, speeds), [(f"{tick:g}%", y.place(tick)) for tick in ticks])
 
 
 def _beats(one: Ranked, other: Ranked) -> bool:
@@ -92,8 +95,16 @@ def _beats(one: Ranked, other: Ranked) -> bool:
     return mine != others and all(value >= least for value, least in zip(mine, others, strict=True))
 
 
-def _list_speeds(x: Scale) -> list[tuple[str, float]]:
-    """Return 1, 2 and 5 times each power of ten in the range, and fewer of them in a wide range."""
+def _list_speeds(x: Scale, speeds: Sequence[float]) -> list[tuple[str, float]]:
+    """Return 1, 2 and 5 times each power of ten in the range, and fewer of them in a wide range.
+
+    If the range contains fewer than two of them, the smallest and the largest speed are shown instead, or one of these
+    if their labels would overlap.
+    """
     steps = (1,) if x.high - x.low > 2.5 else (1, 2, 5)
     values = [step * 10.0**power for power in range(math.floor(x.low), math.ceil(x.high) + 1) for step in steps]
-    return [(f"{value:,g}", x.place(math.log10(value))) for value in values if x.low <= math.log10(value) <= x.high]
+    ticks = [(f"{value:,g}", x.place(math.log10(value))) for value in values if x.low <= math.log10(value) <= x.high]
+    if len(ticks) > 1:
+        return ticks
+    ends = [(f"{10**speed:,.{0 if speed >= 1 else 1}f}", x.place(speed)) for speed in (min(speeds), max(speeds))]
+    return ends if ends[1][1] - ends[0][1] > _LABEL else ends[:1]
