@@ -106,5 +106,7 @@ def _list_speeds(x: Scale, speeds: Sequence[float]) -> list[tuple[str, float]]:
     ticks = [(f"{value:,g}", x.place(math.log10(value))) for value in values if x.low <= math.log10(value) <= x.high]
     if len(ticks) > 1:
         return ticks
-    ends = [(f"{10**speed:,.{0 if speed >= 1 else 1}f}", x.place(speed)) for speed in (min(speeds), max(speeds))]
+    ends = [
+        (format(10**speed, ",.0f" if speed >= 1 else ".2g"), x.place(speed)) for speed in (min(speeds), max(speeds))
+    ]
     return ends if ends[1][1] - ends[0][1] > _LABEL else ends[:1]

@@ -52,8 +52,8 @@ def rank(  # noqa: PLR0913  # the public entry point; all but two arguments are 
 
     A pass over the images of train and val computes the features of each backbone. A linear probe and the nearest
     neighbors predict the labels from them, in cross-validation with the same folds for all backbones. The result of
-    each backbone is kept in the cache folder. If this is interrupted, call it again to continue. Speeds are measured anew
-    in each call.
+    each backbone is kept in the cache folder. If this is interrupted, call it again to continue. Speeds are measured
+    again in each call.
 
     Args:
         data: Data set, as for `zoo.finetune`. Test images are not used.

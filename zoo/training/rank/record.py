@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 
 from torch import Tensor
 
 from zoo.engine.inference_cost import InferenceCost
-from zoo.runs.report.numbers import Interval, measure_interval
+from zoo.runs.report.numbers import Interval, measure_difference, measure_interval
 from zoo.training.rank.candidates import Candidate
 from zoo.training.rank.scores import Scores
 
@@ -64,6 +62,8 @@ class Ranked:
     tuned_low: float | None = None
     tuned_high: float | None = None
     tuned_split: str | None = None
+    #: Whether these images cannot tell its run from the best one.
+    tuned_close: bool = False
 
 
 def make_record(candidate: Candidate, images: int, problem: str | None = None) -> Ranked:
@@ -143,20 +143,14 @@ def assign_ranks(correct: Sequence[Tensor]) -> list[int]:
 
 
 def compare(one: Tensor, other: Tensor) -> Interval:
-    """Return the 95% confidence interval of the difference of two accuracies on the same images.
-
-    Only images that exactly one of both classifies correctly count. This is the adjusted Wald interval of Agresti and
-    Min 2005, "Simple improved confidence intervals for comparing matched proportions".
+    """Return the paired 95% confidence interval of a difference of accuracies; see `measure_difference`.
 
     Args:
         one: Whether each image was classified correctly, of shape (N,).
         other: The same for the other candidate.
     """
-    wins, losses = ((left & ~right).sum().item() + 0.5 for left, right in ((one, other), (other, one)))
-    count = len(one) + 2
-    middle = (wins - losses) / count
-    spread = NormalDist().inv_cdf(0.975) * math.sqrt(wins + losses - (wins - losses) ** 2 / count) / count
-    return Interval(middle - spread, middle + spread)
+    wins, losses = (int((left & ~right).sum()) for left, right in ((one, other), (other, one)))
+    return measure_difference(wins, losses, len(one))
 
 
 def suggest(records: Sequence[Ranked], networks: Mapping[str, Hashable]) -> list[Ranked]:

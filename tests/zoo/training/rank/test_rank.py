@@ -134,21 +134,21 @@ def test_the_speed_is_measured_in_each_ranking(
 
 
 def test_an_upgrade_of_the_upstream_is_scored_again(
-    acme: BackboneSpec, rank: Rank, photos: Path, files: list[str], computed: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    spec = replace(acme, upstream="click==1.0")
-    registry = Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(spec,))], RegistryToml())
+    registry: Registry, rank: Rank, photos: Path, computed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (plugin,) = registry.plugins
+    specs = tuple(replace(spec, upstream="click==1.0") for spec in plugin.backbones)
+    upgraded = Registry([replace(plugin, backbones=specs)], RegistryToml())
     original = versions.read_version
     for version in ("1.0", "1.0", "1.1"):
         read = {"click": version}
         monkeypatch.setattr(versions, "read_version", lambda name, read=read: read.get(name) or original(name))
-        rank(photos, f"net={files[0]}", registry=registry)
+        rank(photos, registry=upgraded)
     assert len(computed) == 2
 
 
 def list_facts(records: list[Ranked]) -> list[Ranked]:
-    """Return the records without the speeds, which are measured anew."""
+    """Return the records without the speeds, which are measured again."""
     return [replace(record, images_per_second=None) for record in records]
 
 
