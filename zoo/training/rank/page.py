@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zoo.runs.report.chart import BOTTOM, LEFT, RIGHT, TOP, Chart, Scale
 from zoo.runs.report.template import render_template
@@ -13,6 +13,8 @@ from zoo.training.rank.sentences import describe_suggestion, describe_winner
 
 #: Width of a label of the axis with speeds.
 _LABEL = 50
+#: Width of a digit, and height of a number in the plot.
+_DIGIT, _LINE = 9, 15
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,9 @@ class Point:
     high: float
     #: Whether no candidate is both faster and more accurate.
     is_best: bool
+    #: Positions of its number: the left edge, and the baseline.
+    left: float = 0.0
+    baseline: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,33 @@ def plot_records(records: Sequence[Ranked]) -> ParetoPlot | None:
         )
         for (number, record), speed in zip(ranked, speeds, strict=True)
     ]
-    return ParetoPlot(points, _list_speeds(x, speeds), [(f"{tick:g}%", y.place(tick)) for tick in ticks])
+    return ParetoPlot(
+        _place_numbers(points), _list_speeds(x, speeds), [(f"{tick:g}%", y.place(tick)) for tick in ticks]
+    )
+
+
+def _place_numbers(points: Sequence[Point]) -> list[Point]:
+    """Return points whose numbers are beside them, or above or below if they would overlap."""
+    placed: list[Point] = []
+    for point in points:
+        nearest = replace(point, left=point.x + 7, baseline=point.y - 6)
+        # The nearest place comes first.
+        steps = sorted(range(-16, 17), key=abs)
+        choices = (replace(nearest, baseline=nearest.baseline + step * _LINE) for step in steps)
+        free = (
+            one
+            for one in choices
+            if _LINE <= one.baseline <= BOTTOM and not any(_overlap(one, other) for other in placed)
+        )
+        placed.append(next(free, nearest))
+    return placed
+
+
+def _overlap(one: Point, other: Point) -> bool:
+    """Return whether the numbers of two points overlap."""
+    first, second = sorted((one, other), key=lambda point: point.left)
+    is_beside = first.left + _DIGIT * len(str(first.number)) <= second.left
+    return not is_beside and abs(one.baseline - other.baseline) < _LINE
 
 
 def _beats(one: Ranked, other: Ranked) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -77,6 +78,13 @@ def test_the_speeds_have_labels(speeds: tuple[float, ...], labels: list[str]) ->
     plot = plot_records([replace(GOOD, images_per_second=speed) for speed in speeds])
     assert plot is not None
     assert [label for label, _ in plot.x_ticks] == labels
+
+
+def test_the_numbers_of_equal_candidates_do_not_overlap() -> None:
+    plot = plot_records([replace(GOOD, images_per_second=speed) for speed in (100.0, 100.0, 100.0)])
+    assert plot is not None
+    baselines = sorted(point.baseline for point in plot.points)
+    assert all(higher - lower >= 15 for lower, higher in pairwise(baselines))
 
 
 @pytest.mark.parametrize("records", [[], [BAD]], ids=["empty", "only problems"])
