@@ -65,6 +65,15 @@ def test_a_network_whose_features_say_nothing_comes_last(rank: Rank, photos: Pat
     assert (first.rank, last.rank) == (1, 2)
 
 
+def test_a_network_with_another_head_is_not_suggested_again(rank: Rank, photos: Path, files: list[str]) -> None:
+    tensors = load_file(files[0])
+    head = [name for name, tensor in tensors.items() if tensor.shape[:1] == (10,)]
+    save_file({**tensors, **{name: tensors[name] + 1 for name in head}}, files[1])
+    assert head
+    records = rank(photos, [f"net={file}" for file in files])
+    assert [bool(record.suggested) for record in records] == [True, False]
+
+
 def test_test_images_are_not_used(rank: Rank, photos: Path) -> None:
     shutil.copytree(photos / "val", photos / "test")
     assert rank(photos)[0].images == 34
