@@ -14,8 +14,8 @@ import click
 from click.exceptions import Exit
 
 from zoo.cli import shared
+from zoo.cli.count import Count
 from zoo.cli.flags import name_flags
-from zoo.cli.list import Count
 from zoo.cli.output import format_table, print_json
 from zoo.cli.signals import choose_code
 from zoo.cli.streams import print_lines, print_notes

@@ -9,7 +9,7 @@ import click
 
 from zoo.cli import shared
 from zoo.cli.completion import complete_backbone
-from zoo.cli.list import Count
+from zoo.cli.count import Count
 from zoo.cli.options import gather_options
 from zoo.cli.output import format_count, format_table, print_json
 from zoo.cli.process import torch_session

@@ -220,6 +220,4 @@ class RankScores(TypedDict):
     knn: Text
     loss: NotNegative
     logme: float
-    images_per_second: NotNegative
-    memory: Count
     bytes: Count

@@ -24,3 +24,8 @@ def read_versions(*packages: str) -> dict[str, str]:
         importlib.metadata.PackageNotFoundError: If one of them is not installed.
     """
     return {package: read_version(package) for package in packages}
+
+
+def list_upstream(requirement: str | None) -> list[str]:
+    """Return the distribution in ``distribution==version``, the upstream of a backbone; empty if it has none."""
+    return [requirement.partition("==")[0]] if requirement else []

@@ -9,12 +9,13 @@ from typing import Any
 
 from zoo.data.examination.summary import list_pooled_warnings, list_warnings
 from zoo.errors import RunError
+from zoo.files.metrics_schema import PredictionLine
 from zoo.files.paths import accessing, expand_user
 from zoo.files.schema import Run
 from zoo.runs.confusion import is_consistent
 from zoo.runs.fold_folders import FOLDS, list_fold_folders
-from zoo.runs.folder import MODEL, RUN, RunFolder
-from zoo.runs.report.numbers import measure_interval
+from zoo.runs.folder import MODEL, PREDICTIONS, RUN, RunFolder
+from zoo.runs.report.numbers import measure_difference, measure_interval
 
 #: Splits to compare runs on, in order of preference. The test images come first, because the validation images were
 #: used to choose the best epoch.
@@ -116,14 +117,58 @@ def list_doubts(compared: Sequence[Compared]) -> list[str]:
     doubts += [f"{one.run}: {warning}" for one in compared for warning in one.warnings]
     if len({one.fingerprint for one in compared}) > 1:
         doubts.append("these runs used different images, so their accuracies are not comparable")
-    best, *others = compared
-    close = [one.run for one in others if one.high >= best.low]
-    if close:
+    best, close = compared[0].run, find_close(compared)
+    if paired := [run for run, is_paired in close.items() if is_paired]:
         doubts.append(
-            f"the confidence intervals of {best.run} and {', '.join(close)} overlap, so the difference may be due to"
+            f"{best} and {', '.join(paired)} classify too few images differently, so the difference may be due to"
+            " chance"
+        )
+    if unpaired := [run for run, is_paired in close.items() if not is_paired]:
+        doubts.append(
+            f"the confidence intervals of {best} and {', '.join(unpaired)} overlap, so the difference may be due to"
             " chance"
         )
     return doubts
+
+
+def find_close(compared: Sequence[Compared]) -> dict[str, bool]:
+    """Return the runs whose accuracy may differ from that of the first, best run by chance.
+
+    Returns:
+        For each of these runs, whether the predictions for the same images show this. If a run has no predictions, or
+        those of different images, the confidence intervals of both accuracies overlap.
+
+    Raises:
+        RunError: If predictions are damaged.
+    """
+    best, *others = compared
+    reference = _read_correct(best) if others else {}
+    close = {}
+    for other in others:
+        found = _read_correct(other)
+        is_paired = bool(reference) and found.keys() == reference.keys()
+        if is_paired:
+            wins = sum(is_correct and not found[image] for image, is_correct in reference.items())
+            losses = sum(is_correct and not reference[image] for image, is_correct in found.items())
+            is_close = measure_difference(wins, losses, len(found)).low <= 0
+        else:
+            is_close = other.high >= best.low
+        if is_close:
+            close[other.run] = is_paired
+    return close
+
+
+def _read_correct(one: Compared) -> dict[tuple[int, str], bool]:
+    """Return whether each image, by fold and path, was classified correctly; empty if a folder has no predictions."""
+    folders = _open(Path(one.run))
+    if not all((folder.path / PREDICTIONS).exists() for folder in folders):
+        return {}
+    return {
+        (number, line["path"]): line["label"] == line["predicted"]
+        for number, folder in enumerate(folders)
+        for line in folder.read_lines(PREDICTIONS, PredictionLine)
+        if line["split"] == one.split
+    }
 
 
 def _compare(run: str, each: Sequence[Mapping[str, Any]], split: str, size: int) -> Compared:

@@ -13,7 +13,7 @@ import torch
 from zoo.data.dataset import Images
 from zoo.data.examination.summary import summarize_findings
 from zoo.engine.device import Hardware
-from zoo.files.versions import read_versions
+from zoo.files.versions import list_upstream, read_versions
 from zoo.models.build import Network
 from zoo.models.head import is_below_any
 from zoo.models.selection import Selection
@@ -95,7 +95,7 @@ def _get_device_name(device: torch.device) -> str:
 
 
 def _list_versions(network: Network) -> dict[str, str]:
-    upstream = (network.backbone.upstream or "").partition("==")[0]
-    versions = read_versions("zoo", "torch", "torchvision", "safetensors", *filter(None, [upstream]))
+    upstream = list_upstream(network.backbone.upstream)
+    versions = read_versions("zoo", "torch", "torchvision", "safetensors", *upstream)
     # Unlike its package metadata, torch.__version__ includes the build, as in 2.15.0+cpu.
     return {"python": platform.python_version(), **versions, "torch": str(torch.__version__)}

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-import torch
 from torch import Tensor
 
-from zoo.data.folds import assign_folds
 from zoo.data.sample import Sample
-from zoo.data.units import Labeled, choose_key, join_units
 from zoo.engine.confident_learning import find_label_errors, measure_doubt, suggest_labels
 from zoo.engine.linear_probe import cross_validate
 from zoo.progress import Progress
-
-#: Number of folds; fewer if a class has fewer images, or if there are fewer groups. Ten folds, or three repetitions,
-#: found no more planted errors.
-FOLDS = 5
+from zoo.training.probe_folds import divide
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +68,10 @@ def rank_labels(
     Raises:
         DataError: If a class has fewer than two different images, or all its images are in one group.
     """
-    count = choose_folds(samples, clusters)
-    folds = torch.tensor(assign_folds(samples, count, seed=seed, clusters=clusters))
-    names = sorted({sample.file.class_name for sample in samples})
-    number_of = {name: number for number, name in enumerate(names)}
-    labels = torch.tensor([number_of[sample.file.class_name] for sample in samples])
+    divided = divide(samples, clusters, seed)
+    labels, names = divided.labels, divided.classes
     with progress.track("checking labels", len(samples)) as advance:
-        probabilities = cross_validate(features, labels, folds, advance)
+        probabilities = cross_validate(features, labels, divided.folds, advance)
     order = measure_doubt(probabilities, labels).argsort(descending=True, stable=True)
     rows = zip(
         order.tolist(),
@@ -94,13 +84,4 @@ def rank_labels(
         LabelDoubt(samples[row], names[other], each[labels[row]].item(), each[other].item(), is_error)
         for row, other, is_error, each in rows
     )
-    return LabelRanking(tuple(doubts), count, (probabilities.argmax(1) == labels).float().mean().item())
-
-
-def choose_folds(samples: Sequence[Sample], clusters: Mapping[bytes, bytes]) -> int:
-    """Return the number of folds: at least 2, and at most the number of groups and of each class's different images."""
-    images = [Labeled(sample.file.class_name, choose_key(sample, clusters), sample.file.group) for sample in samples]
-    digests: defaultdict[str, set[bytes]] = defaultdict(set)
-    for image in images:
-        digests[image.class_name].add(image.digest)
-    return max(2, min(FOLDS, len(join_units(images)), *map(len, digests.values())))
+    return LabelRanking(tuple(doubts), divided.count, (probabilities.argmax(1) == labels).float().mean().item())

@@ -10,7 +10,7 @@ import pytest
 
 from run_facts import make_facts, make_metrics
 from zoo.errors import RunError
-from zoo.runs.compare import compare_runs, list_doubts
+from zoo.runs.compare import compare_runs, find_close, list_doubts
 from zoo.runs.report.numbers import measure_interval
 
 
@@ -46,6 +46,44 @@ def test_overlapping_intervals_are_pointed_out(tmp_path: Path) -> None:
         f"the confidence intervals of {best} and {close} overlap, so the difference may be due to chance"
     ]
     assert list_doubts(compare_runs([runs[0], runs[2]])) == []
+
+
+def write_predictions(run: Path, wrong: range, images: int = 100, prefix: str = "") -> None:
+    lines = [
+        {
+            "split": "val", "path": f"{prefix}{number}.png", "label": "a", "predicted": "b" if number in wrong else "a",
+            "probability": 0.9, "label_probability": 0.1,
+        }
+        for number in range(images)
+    ]  # fmt: skip
+    (run / "predictions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> list[Path]:
+    """Runs with 95% and 85% accuracy, whose intervals overlap."""
+    return [make_run(tmp_path, "best", 95), make_run(tmp_path, "other", 85)]
+
+
+def test_runs_with_the_same_mistakes_and_more_of_them_are_told_apart(pair: list[Path]) -> None:
+    assert len(list_doubts(compare_runs(pair))) == 1
+    for run, wrong in zip(pair, (range(5), range(15)), strict=True):
+        write_predictions(run, wrong)
+    assert list_doubts(compare_runs(pair)) == []
+
+
+def test_runs_that_differ_by_chance_are_pointed_out(pair: list[Path]) -> None:
+    for run, wrong in zip(pair, (range(5), range(4, 11)), strict=True):
+        write_predictions(run, wrong)
+    assert list_doubts(compare_runs(pair)) == [
+        f"{pair[0]} and {pair[1]} classify too few images differently, so the difference may be due to chance"
+    ]
+
+
+def test_predictions_for_different_images_are_not_paired(pair: list[Path]) -> None:
+    write_predictions(pair[0], range(5))
+    write_predictions(pair[1], range(15), prefix="new-")
+    assert find_close(compare_runs(pair)) == {str(pair[1]): False}
 
 
 def test_runs_on_different_images_are_pointed_out(tmp_path: Path) -> None:

@@ -36,6 +36,23 @@ def measure_interval(correct: int, total: int) -> Interval:
     return Interval(low, high)
 
 
+def measure_difference(wins: int, losses: int, total: int) -> Interval:
+    """Return the 95% confidence interval of the difference of two accuracies on the same images.
+
+    Only images that exactly one of both classifies correctly count. This is the adjusted Wald interval of Agresti and
+    Min 2005, "Simple improved confidence intervals for comparing matched proportions".
+
+    Args:
+        wins: Number of images that only the first one classifies correctly.
+        losses: Number of images that only the second one classifies correctly.
+        total: Number of images.
+    """
+    gained, lost, count = wins + 0.5, losses + 0.5, total + 2
+    middle = (gained - lost) / count
+    spread = NormalDist().inv_cdf(0.975) * math.sqrt(gained + lost - (gained - lost) ** 2 / count) / count
+    return Interval(middle - spread, middle + spread)
+
+
 def show_percent(proportion: float | None) -> str:
     """Format a proportion such as 0.5. Only exact values are shown as 0% and 100%."""
     if proportion is None:

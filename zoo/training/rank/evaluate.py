@@ -1,4 +1,4 @@
-"""Score one candidate: a pass over all images, a probe and nearest neighbors on its features, and its speed."""
+"""Score one candidate: its speed, a pass over all images, and a probe and nearest neighbors on its features."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from zoo.engine.nearest_neighbors import vote
 from zoo.errors import OptionError, WeightsError
 from zoo.files.download import sha256_of
 from zoo.files.processes import read_node
-from zoo.files.versions import read_versions
+from zoo.files.versions import list_upstream, read_versions
 from zoo.models.build import Network, attach_head, build_backbone, try_network
 from zoo.models.weights.choose import choose_input
 from zoo.models.weights.locate import find_weights, locate_weights
@@ -33,8 +33,8 @@ from zoo.training.rank.images import RankImages
 from zoo.training.rank.scores import FORMAT, Scores, find_scores, store_scores
 
 
-def score(candidate: Candidate, job: Job, images: RankImages, filters: Filters) -> Scores:
-    """Return the scores of a candidate, from the cache if they were computed before.
+def score(candidate: Candidate, job: Job, images: RankImages, filters: Filters) -> tuple[Scores, InferenceCost]:
+    """Return the scores of a candidate, from the cache if they were computed before, and the cost that it has now.
 
     Args:
         candidate: A candidate without a problem.
@@ -48,13 +48,15 @@ def score(candidate: Candidate, job: Job, images: RankImages, filters: Filters) 
     path = _locate(candidate, job, filters)
     preprocessing = replace(job.recipe.preprocessing, bits=images.bits)
     about = _describe(job, preprocessing, path) | images.describe()
-    found = find_scores(about, len(images.labels))
-    if found is None:
-        with run_context(job):
-            found = _compute(job, images, preprocessing, filters, path.stat().st_size)
-        store_scores(about, found)
-    _require_speed(found.images_per_second, filters)
-    return found
+    with run_context(job):
+        network = _build(job, images, preprocessing)
+        cost = _measure_cost(job, network, len(images.images.classes))
+        _require_speed(cost.images_per_second, filters)
+        found = find_scores(about, len(images.labels))
+        if found is None:
+            found = _compute(job, images, network, path.stat().st_size)
+            store_scores(about, found)
+    return found, cost
 
 
 def _locate(candidate: Candidate, job: Job, filters: Filters) -> Path:
@@ -85,18 +87,19 @@ def _describe(job: Job, preprocessing: Preprocessing, path: Path) -> dict[str, A
         "weights": [digest, job.weights.tag, job.weights.prefix],
         "input": dataclasses.asdict(preprocessing.apply(choose_input(backbone, job.weights))),
         "hardware": [job.hardware.device.type, job.hardware.precision, read_node()],
-        "versions": read_versions("zoo", "torch", "torchvision", "pillow"),
+        "versions": read_versions("zoo", "torch", "torchvision", "pillow", *list_upstream(backbone.upstream)),
     }
 
 
-def _compute(job: Job, images: RankImages, preprocessing: Preprocessing, filters: Filters, size: int) -> Scores:
+def _build(job: Job, images: RankImages, preprocessing: Preprocessing) -> Network:
     backbone = job.resolved.backbone
     model, weights = build_backbone(backbone, job.weights, job.progress)
     report_input(job, choose_input(backbone, job.weights))
     network = attach_head(backbone, weights, model, job.recipe.head, len(images.images.classes))
-    network = replace(network, preprocessing=preprocessing)
-    cost = _measure_cost(job, network, len(images.images.classes))
-    _require_speed(cost.images_per_second, filters)
+    return replace(network, preprocessing=preprocessing)
+
+
+def _compute(job: Job, images: RankImages, network: Network, size: int) -> Scores:
     views = Views.build(network.input, "none")
     features = compute_rows(job, network, images.images, views)
     if broken := int((~features.isfinite().all(1)).sum()):
@@ -107,8 +110,6 @@ def _compute(job: Job, images: RankImages, preprocessing: Preprocessing, filters
         **_judge(probabilities, images.labels),
         knn=vote(features, images.labels, images.folds) == images.labels,
         logme=measure_logme(features, images.labels),
-        images_per_second=cost.images_per_second,
-        memory=cost.memory,
         bytes=size,
     )
 

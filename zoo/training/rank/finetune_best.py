@@ -14,7 +14,7 @@ from zoo.errors import CacheError, DataError, RunError, ZooError
 from zoo.files.atomic import make_folder
 from zoo.files.paths import expand_user
 from zoo.progress import Progress
-from zoo.runs.compare import compare_runs
+from zoo.runs.compare import compare_runs, find_close
 from zoo.training.finetune import finetune
 from zoo.training.rank.record import Ranked, list_suggested
 
@@ -39,6 +39,8 @@ def finetune_best(
     chosen = {record.name for record in list_suggested(records, count)}
     found = [_finetune(record, output, arguments, progress) if record.name in chosen else record for record in records]
     compared = {one.run: one for one in compare_runs([record.run for record in found if record.run])}
+    tuned = [compared[record.run] for record in found if record.run]
+    close = find_close(sorted(tuned, key=lambda one: -one.accuracy)) if tuned else {}
     return [
         replace(
             record,
@@ -46,6 +48,7 @@ def finetune_best(
             tuned_low=one.low,
             tuned_high=one.high,
             tuned_split=one.split,
+            tuned_close=one.run in close,
         )
         if (one := compared.get(record.run or ""))
         else record

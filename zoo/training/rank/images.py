@@ -7,14 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from zoo.data.bit_depth import choose_bits
 from zoo.data.dataset import Images
 from zoo.data.examination.check import Examined, examine_listing
 from zoo.data.examination.clusters import find_clusters
-from zoo.data.folds import assign_folds
 from zoo.data.listing import ImageFile, Listing
 from zoo.data.source import list_images, name_source
 from zoo.data.units import rank_digest
@@ -23,7 +21,7 @@ from zoo.progress import Progress
 from zoo.registry.recipe import Recipe
 from zoo.registry.registry import Registry
 from zoo.training.image_features import pool_splits
-from zoo.training.label_ranking import choose_folds
+from zoo.training.probe_folds import divide
 
 #: Number of images of each class that come first when some of the images are chosen.
 _FIRST = 5
@@ -78,13 +76,10 @@ def _open(listing: Listing, origin: str, seed: int, progress: Progress) -> RankI
     examined: Examined = examine_listing(listing, origin, progress=progress)
     images = pool_splits(examined)
     samples, bits = images.train, choose_bits(images.train, examined.traits, progress)
-    clusters = find_clusters(samples, examined.traits)
-    count = choose_folds(samples, clusters)
-    folds = assign_folds(samples, count, seed=seed, clusters=clusters)
-    number_of = {name: number for number, name in enumerate(images.classes)}
-    labels = [number_of[sample.file.class_name] for sample in samples]
-    progress.say(f"{origin} -> {len(samples):,} images of {len(images.classes)} classes, {count}-fold cross-validation")
-    return RankImages(images, torch.tensor(labels), torch.tensor(folds), bits)
+    divided = divide(samples, find_clusters(samples, examined.traits), seed)
+    number, count = len(divided.classes), divided.count
+    progress.say(f"{origin} -> {len(samples):,} images of {number} classes, {count}-fold cross-validation")
+    return RankImages(images, divided.labels, divided.folds, bits)
 
 
 def choose_images(files: Sequence[ImageFile], count: int, seed: int) -> list[ImageFile]:

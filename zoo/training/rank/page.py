@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zoo.runs.report.chart import BOTTOM, LEFT, RIGHT, TOP, Chart, Scale
 from zoo.runs.report.template import render_template
 from zoo.training.rank.record import Ranked
 from zoo.training.rank.sentences import describe_suggestion, describe_winner
+
+#: Width of a label of the axis with speeds.
+_LABEL = 50
+#: Width of a digit, and height of a number in the plot.
+_DIGIT, _LINE = 9, 15
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,9 @@ class Point:
     high: float
     #: Whether no candidate is both faster and more accurate.
     is_best: bool
+    #: Positions of its number: the left edge, and the baseline.
+    left: float = 0.0
+    baseline: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,33 @@ def plot_records(records: Sequence[Ranked]) -> ParetoPlot | None:
         )
         for (number, record), speed in zip(ranked, speeds, strict=True)
     ]
-    return ParetoPlot(points, _list_speeds(x), [(f"{tick:g}%", y.place(tick)) for tick in ticks])
+    return ParetoPlot(
+        _place_numbers(points), _list_speeds(x, speeds), [(f"{tick:g}%", y.place(tick)) for tick in ticks]
+    )
+
+
+def _place_numbers(points: Sequence[Point]) -> list[Point]:
+    """Return points whose numbers are beside them, or above or below if they would overlap."""
+    placed: list[Point] = []
+    for point in points:
+        nearest = replace(point, left=point.x + 7, baseline=point.y - 6)
+        # The nearest place comes first.
+        steps = sorted(range(-16, 17), key=abs)
+        choices = (replace(nearest, baseline=nearest.baseline + step * _LINE) for step in steps)
+        free = (
+            one
+            for one in choices
+            if _LINE <= one.baseline <= BOTTOM and not any(_overlap(one, other) for other in placed)
+        )
+        placed.append(next(free, nearest))
+    return placed
+
+
+def _overlap(one: Point, other: Point) -> bool:
+    """Return whether the numbers of two points overlap."""
+    first, second = sorted((one, other), key=lambda point: point.left)
+    is_beside = first.left + _DIGIT * len(str(first.number)) <= second.left
+    return not is_beside and abs(one.baseline - other.baseline) < _LINE
 
 
 def _beats(one: Ranked, other: Ranked) -> bool:
@@ -92,8 +126,18 @@ def _beats(one: Ranked, other: Ranked) -> bool:
     return mine != others and all(value >= least for value, least in zip(mine, others, strict=True))
 
 
-def _list_speeds(x: Scale) -> list[tuple[str, float]]:
-    """Return 1, 2 and 5 times each power of ten in the range, and fewer of them in a wide range."""
+def _list_speeds(x: Scale, speeds: Sequence[float]) -> list[tuple[str, float]]:
+    """Return 1, 2 and 5 times each power of ten in the range, and fewer of them in a wide range.
+
+    If the range contains fewer than two of them, the smallest and the largest speed are shown instead, or one of these
+    if their labels would overlap.
+    """
     steps = (1,) if x.high - x.low > 2.5 else (1, 2, 5)
     values = [step * 10.0**power for power in range(math.floor(x.low), math.ceil(x.high) + 1) for step in steps]
-    return [(f"{value:,g}", x.place(math.log10(value))) for value in values if x.low <= math.log10(value) <= x.high]
+    ticks = [(f"{value:,g}", x.place(math.log10(value))) for value in values if x.low <= math.log10(value) <= x.high]
+    if len(ticks) > 1:
+        return ticks
+    ends = [
+        (format(10**speed, ",.0f" if speed >= 1 else ".2g"), x.place(speed)) for speed in (min(speeds), max(speeds))
+    ]
+    return ends if ends[1][1] - ends[0][1] > _LABEL else ends[:1]

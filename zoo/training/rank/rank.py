@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,7 +52,8 @@ def rank(  # noqa: PLR0913  # the public entry point; all but two arguments are 
 
     A pass over the images of train and val computes the features of each backbone. A linear probe and the nearest
     neighbors predict the labels from them, in cross-validation with the same folds for all backbones. The result of
-    each backbone is kept in the cache folder. If this is interrupted, call it again to continue.
+    each backbone is kept in the cache folder. If this is interrupted, call it again to continue. Speeds are measured
+    again in each call.
 
     Args:
         data: Data set, as for `zoo.finetune`. Test images are not used.
@@ -76,10 +78,11 @@ def rank(  # noqa: PLR0913  # the public entry point; all but two arguments are 
     Raises:
         ZooError: If a name does not exist, or the data or an option is invalid; see `zoo.errors`.
     """
-    _check(max_images, finetune)
+    _check(max_images, finetune, output)
     filters = Filters(
         fetch=fetch, max_params=max_params, license=license, min_images_per_second=min_images_per_second
     )  # fmt: skip
+    _check_limits(filters)
     registry, progress = registry or open_registry(), progress or choose_progress()
     settings = _make_settings(recipe, options, registry, is_finetuned=finetune > 0)
     names = [backbones] if isinstance(backbones, str) else list(backbones)
@@ -109,13 +112,23 @@ def score_all(  # noqa: PLR0913, PLR0917  # what a job consists of
     return found, failed
 
 
-def _check(max_images: int, finetune: int) -> None:
+def _check(max_images: int, finetune: int, output: str | Path | None) -> None:
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise OptionError("backbones are ranked in a single process; start it without torchrun.")
     if type(max_images) is not int or not 2 <= max_images <= _MOST_IMAGES:
         raise OptionError(f"`max_images` must be a whole number from 2 to {_MOST_IMAGES:,}, got {max_images!r}.")
     if type(finetune) is not int or finetune < 0:
         raise OptionError(f"`finetune` must be a whole number of at least 0, got {finetune!r}.")
+    if output is not None and not finetune:
+        raise OptionError("`output` changes only runs; set `finetune` to the number of runs, or omit it.")
+
+
+def _check_limits(filters: Filters) -> None:
+    most, least = filters.max_params, filters.min_images_per_second
+    if most is not None and (type(most) is not int or most < 1):
+        raise OptionError(f"`max_params` must be a whole number of at least 1, got {most!r}.")
+    if least is not None and (type(least) not in {int, float} or not 0 < least < math.inf):
+        raise OptionError(f"`min_images_per_second` must be a number above 0, got {least!r}.")
 
 
 def _make_settings(
@@ -146,10 +159,10 @@ def _try(  # noqa: PLR0913, PLR0917  # what a job consists of
     hardware = choose_precision(recipe.precision, backbone, choose_hardware(recipe.device, recipe.precision))
     job = Job(candidate.resolved, candidate.source, images.images.origin, recipe, hardware, registry, progress)
     try:
-        scores = score(candidate, job, images, filters)
+        scores, cost = score(candidate, job, images, filters)
     except (CacheError, DataError):  # The next candidate would fail for the same reason.
         raise
     except Exception as error:  # noqa: BLE001  # one broken candidate must not end the others; its record says why
         reason = str(error) if isinstance(error, ZooError) else f"{type(error).__name__}: {error}"
         return make_record(candidate, count, " ".join(reason.split())), None
-    return add_scores(make_record(candidate, count), scores), scores
+    return add_scores(make_record(candidate, count), scores, cost), scores

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 
 from torch import Tensor
 
-from zoo.runs.report.numbers import Interval, measure_interval
+from zoo.engine.inference_cost import InferenceCost
+from zoo.runs.report.numbers import Interval, measure_difference, measure_interval
 from zoo.training.rank.candidates import Candidate
 from zoo.training.rank.scores import Scores
 
@@ -63,6 +62,8 @@ class Ranked:
     tuned_low: float | None = None
     tuned_high: float | None = None
     tuned_split: str | None = None
+    #: Whether these images cannot tell its run from the best one.
+    tuned_close: bool = False
 
 
 def make_record(candidate: Candidate, images: int, problem: str | None = None) -> Ranked:
@@ -86,8 +87,8 @@ def make_record(candidate: Candidate, images: int, problem: str | None = None) -
     )
 
 
-def add_scores(record: Ranked, scores: Scores) -> Ranked:
-    """Return a record with its scores."""
+def add_scores(record: Ranked, scores: Scores, cost: InferenceCost) -> Ranked:
+    """Return a record with its scores, and what the network costs."""
     probe, knn = (measure_interval(int(found.sum()), len(found)) for found in (scores.correct, scores.knn))
     return replace(
         record,
@@ -100,8 +101,8 @@ def add_scores(record: Ranked, scores: Scores) -> Ranked:
         logme=scores.logme,
         loss=scores.loss,
         bytes=scores.bytes,
-        images_per_second=scores.images_per_second,
-        memory=scores.memory,
+        images_per_second=cost.images_per_second,
+        memory=cost.memory,
     )
 
 
@@ -115,7 +116,16 @@ def order(found: Sequence[tuple[Ranked, Scores]]) -> list[Ranked]:
     pairs = sorted(found, key=lambda pair: (-pair[1].correct.sum().item(), pair[1].loss, pair[0].name))
     ranks = assign_ranks([scores.correct for _, scores in pairs])
     records = [replace(record, rank=rank) for (record, _), rank in zip(pairs, ranks, strict=True)]
-    return suggest(sorted(records, key=lambda one: (one.rank, one.catalog is None, -(one.catalog or 0.0))))
+    records = sorted(records, key=lambda one: (one.rank, one.catalog is None, -(one.catalog or 0.0)))
+    return suggest(records, {record.name: _identify(scores) for record, scores in found})
+
+
+def _identify(scores: Scores) -> Hashable:
+    """Return what is equal for the same features, up to rounding errors.
+
+    The same weights with other preprocessing are another candidate: fine-tuning them may give another accuracy.
+    """
+    return tuple(scores.correct.tolist()), round(scores.loss, 4), round(scores.logme, 4)
 
 
 def assign_ranks(correct: Sequence[Tensor]) -> list[int]:
@@ -136,37 +146,40 @@ def assign_ranks(correct: Sequence[Tensor]) -> list[int]:
 
 
 def compare(one: Tensor, other: Tensor) -> Interval:
-    """Return the 95% confidence interval of the difference of two accuracies on the same images.
-
-    Only images that exactly one of both classifies correctly count. This is the adjusted Wald interval of Agresti and
-    Min 2005, "Simple improved confidence intervals for comparing matched proportions".
+    """Return the paired 95% confidence interval of a difference of accuracies; see `measure_difference`.
 
     Args:
         one: Whether each image was classified correctly, of shape (N,).
         other: The same for the other candidate.
     """
-    wins, losses = ((left & ~right).sum().item() + 0.5 for left, right in ((one, other), (other, one)))
-    count = len(one) + 2
-    middle = (wins - losses) / count
-    spread = NormalDist().inv_cdf(0.975) * math.sqrt(wins + losses - (wins - losses) ** 2 / count) / count
-    return Interval(middle - spread, middle + spread)
+    wins, losses = (int((left & ~right).sum()) for left, right in ((one, other), (other, one)))
+    return measure_difference(wins, losses, len(one))
 
 
-def suggest(records: Sequence[Ranked]) -> list[Ranked]:
+def suggest(records: Sequence[Ranked], networks: Mapping[str, Hashable]) -> list[Ranked]:
     """Return ordered records of which at most two are suggested: the first one, and the best by published accuracy.
 
     Fine-tuning the best by catalog and the best by probe is the strategy of Renggli et al. 2022, "Which Model to
     Transfer? Finding the Needle in the Growing Haystack", https://arxiv.org/abs/2010.06402. If the first one is also
-    the best by catalog, the best by probe is suggested, too, or else the next one.
+    the best by catalog, the best by probe is suggested, too, or else the next one. The same network is never suggested
+    twice.
+
+    Args:
+        records: Ordered records.
+        networks: For each record by name, a value that is equal for two names of the same network.
     """
     if not records:
         return []
+    others = [record for record in records if networks[record.name] != networks[records[0].name]]
     by_catalog = max(records, key=lambda one: one.catalog or 0.0)  # The first one of equal ones.
     by_probe = max(records, key=lambda one: (one.accuracy or 0.0, -(one.loss or 0.0)))
-    reasons = [(FIRST, records[0]), (BY_PROBE, by_probe), *((NEXT, record) for record in records[1:2])]
+    reasons = [(FIRST, records[0]), (BY_PROBE, by_probe), *((NEXT, record) for record in others[:1])]
     if by_catalog.catalog is not None:
         reasons.insert(1, (BY_CATALOG, by_catalog))
-    chosen = list(dict.fromkeys(record.name for _, record in reasons))[:2]
+    name_of: dict[Hashable, str] = {}
+    for _, record in reasons:
+        name_of.setdefault(networks[record.name], record.name)
+    chosen = list(name_of.values())[:2]
     return [
         replace(one, suggested=tuple(reason for reason, record in reasons if record.name == one.name))
         if one.name in chosen

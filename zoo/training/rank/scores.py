@@ -1,4 +1,7 @@
-"""The scores of a candidate, which are kept in the cache folder: the same content is never scored twice."""
+"""The scores of a candidate, which are kept in the cache folder: the same content is never scored twice.
+
+The speed is not kept, because it depends on what else the machine does.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,12 @@ from zoo.files.validation import Invalid, parse_json
 
 KIND = "ranked"
 #: Version of the scores, to be increased when zoo computes them differently.
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
 class Scores:
-    """How well the features of a candidate predict the labels, and what the network costs."""
+    """How well the features of a candidate predict the labels."""
 
     #: Whether the probe of the other folds, and the nearest neighbors in them, classify each image correctly: bool of
     #: shape (N,).
@@ -32,8 +35,6 @@ class Scores:
     knn: Tensor
     loss: float
     logme: float
-    images_per_second: float
-    memory: int
     #: Size of the weights file in bytes.
     bytes: int
 
@@ -56,8 +57,6 @@ def find_scores(about: Mapping[str, Any], count: int) -> Scores | None:
         knn=_parse(found["knn"]),
         loss=found["loss"],
         logme=found["logme"],
-        images_per_second=found["images_per_second"],
-        memory=found["memory"],
         bytes=found["bytes"],
     )
 

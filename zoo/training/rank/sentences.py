@@ -38,8 +38,10 @@ def describe_winner(records: Sequence[Ranked]) -> str:
         f"{best.name} is best: {split} accuracy {show_percent(best.tuned)}, 95% interval "
         f"{show_percent(best.tuned_low)} to {show_percent(best.tuned_high)}, in {best.run}"
     )
-    close = [other.name for other in others if (other.tuned_high or 0.0) >= (best.tuned_low or 0.0)]
-    return f"{found}; the intervals of {' and '.join(close)} overlap with it" if close else found
+    close = [other.name for other in others if other.tuned_close]
+    notes = [f"the {split} images cannot tell {' and '.join(close)} from it"] if close else []
+    notes += [f"an accuracy that is the best of {len(tuned)} is optimistic"] if others else []
+    return "; ".join([found, *notes])
 
 
 def _explain(record: Ranked) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -56,10 +57,28 @@ def test_the_winner_is_named_with_its_interval(tune: Rank) -> None:
     assert "95% interval" in sentence
 
 
+def test_runs_with_the_same_predictions_are_close(tune: Rank, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = finetune_best.finetune
+    monkeypatch.setattr(finetune_best, "finetune", lambda *names, **options: _forget(original(*names, **options)))
+    records = tune(finetune=2)
+    assert sorted(record.tuned_close for record in records) == [False, True]
+    close = next(record.name for record in records if record.tuned_close)
+    sentence = f"; the validation images cannot tell {close} from it; an accuracy that is the best of 2 is optimistic"
+    assert describe_winner(records).endswith(sentence)
+
+
+def _forget(run: Any) -> Any:
+    """Make all predictions of a run wrong."""
+    path = run.path / "predictions.jsonl"
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    path.write_text("".join(json.dumps({**line, "predicted": "none"}) + "\n" for line in lines), encoding="utf-8")
+    return run
+
+
 def test_finished_runs_are_used_again(tune: Rank) -> None:
     progress = RecordingProgress()
     before = tune(finetune=2)
-    assert tune(finetune=2, progress=progress) == before
+    assert [one.tuned for one in tune(finetune=2, progress=progress)] == [one.tuned for one in before]
     assert sum("is already finished" in line for line in progress.lines) == 2
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -57,6 +58,33 @@ def test_a_candidate_that_is_slower_and_less_accurate_is_not_on_the_front() -> N
     good, fast, _ = plot.points
     assert good.x < fast.x
     assert good.y < fast.y
+
+
+@pytest.mark.parametrize(
+    ("speeds", "labels"),
+    [
+        ((5.0, 900.0), ["5", "10", "20", "50", "100", "200", "500", "1,000"]),
+        ((0.5, 20000.0), ["1", "10", "100", "1,000", "10,000"]),
+        ((240.0, 440.0), ["240", "440"]),
+        ((120.0, 170.0), ["120", "170"]),
+        ((150.0, 240.0), ["150", "240"]),
+        ((2.4, 3.6), ["2.4", "3.6"]),
+        ((300.0, 301.0), ["300"]),
+        ((300.0,), ["300"]),
+    ],
+    ids=str,
+)
+def test_the_speeds_have_labels(speeds: tuple[float, ...], labels: list[str]) -> None:
+    plot = plot_records([replace(GOOD, images_per_second=speed) for speed in speeds])
+    assert plot is not None
+    assert [label for label, _ in plot.x_ticks] == labels
+
+
+def test_the_numbers_of_equal_candidates_do_not_overlap() -> None:
+    plot = plot_records([replace(GOOD, images_per_second=speed) for speed in (100.0, 100.0, 100.0)])
+    assert plot is not None
+    baselines = sorted(point.baseline for point in plot.points)
+    assert all(higher - lower >= 15 for lower, higher in pairwise(baselines))
 
 
 @pytest.mark.parametrize("records", [[], [BAD]], ids=["empty", "only problems"])

@@ -14,7 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from acme import draw_photos
 from recording_progress import RecordingProgress
+from zoo.engine.inference_cost import InferenceCost
 from zoo.errors import DataError, NameNotFound, OptionError
+from zoo.files import versions
 from zoo.plugin import BackboneSpec
 from zoo.registry.plugins.load import Plugin
 from zoo.registry.registry import Registry
@@ -61,6 +63,15 @@ def test_a_network_whose_features_say_nothing_comes_last(rank: Rank, photos: Pat
     first, last = rank(photos, [f"net={files[1]}", f"net={files[0]}"])
     assert (first.weights, last.weights) == tuple(files)
     assert (first.rank, last.rank) == (1, 2)
+
+
+def test_a_network_with_another_head_is_not_suggested_again(rank: Rank, photos: Path, files: list[str]) -> None:
+    tensors = load_file(files[0])
+    head = [name for name, tensor in tensors.items() if tensor.shape[:1] == (10,)]
+    save_file({**tensors, **{name: tensors[name] + 1 for name in head}}, files[1])
+    assert head
+    records = rank(photos, [f"net={file}" for file in files])
+    assert [bool(record.suggested) for record in records] == [True, False]
 
 
 def test_test_images_are_not_used(rank: Rank, photos: Path) -> None:
@@ -117,8 +128,37 @@ def test_a_slow_network_is_left_out_before_its_features_are_computed(
 
 
 def test_the_scores_of_a_candidate_are_computed_once(rank: Rank, photos: Path, computed: list[str]) -> None:
-    assert rank(photos) == rank(photos)
+    assert list_facts(rank(photos)) == list_facts(rank(photos))
     assert computed == ["HERE"]
+
+
+def test_the_speed_is_measured_in_each_ranking(
+    rank: Rank, photos: Path, computed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speeds = []
+    for speed in (100.0, 200.0):
+        monkeypatch.setattr(evaluate, "measure_cost", lambda *_, speed=speed: InferenceCost(speed, 1))
+        speeds += [record.images_per_second for record in rank(photos)]
+    assert (speeds, computed) == ([100.0, 200.0], ["HERE"])
+
+
+def test_an_upgrade_of_the_upstream_is_scored_again(
+    registry: Registry, rank: Rank, photos: Path, computed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (plugin,) = registry.plugins
+    specs = tuple(replace(spec, upstream="click==1.0") for spec in plugin.backbones)
+    upgraded = Registry([replace(plugin, backbones=specs)], RegistryToml())
+    original = versions.read_version
+    for version in ("1.0", "1.0", "1.1"):
+        read = {"click": version}
+        monkeypatch.setattr(versions, "read_version", lambda name, read=read: read.get(name) or original(name))
+        rank(photos, registry=upgraded)
+    assert len(computed) == 2
+
+
+def list_facts(records: list[Ranked]) -> list[Ranked]:
+    """Return the records without the speeds, which are measured again."""
+    return [replace(record, images_per_second=None) for record in records]
 
 
 def test_an_interrupted_ranking_continues(
@@ -199,6 +239,13 @@ def test_an_unknown_name_is_an_error_before_the_images_are_read(rank: Rank) -> N
         ({"weights": "none"}, "`weights` belong to a single backbone"),
         ({"max_images": 1}, "`max_images` must be a whole number from 2"),
         ({"finetune": -1}, "`finetune` must be a whole number"),
+        ({"output": "runs"}, "`output` changes only runs"),
+        ({"min_images_per_second": float("nan")}, "`min_images_per_second` must be a number above 0, got nan"),
+        ({"min_images_per_second": float("inf")}, "`min_images_per_second` must be a number above 0, got inf"),
+        ({"min_images_per_second": 0}, "`min_images_per_second` must be a number above 0"),
+        ({"min_images_per_second": -1.5}, "`min_images_per_second` must be a number above 0"),
+        ({"max_params": 0}, "`max_params` must be a whole number of at least 1"),
+        ({"max_params": float("nan")}, "`max_params` must be a whole number of at least 1"),
         ({"finetune": 1, "epochs": 0}, "epochs must be at least 1"),
     ],
     ids=str,

@@ -28,8 +28,11 @@ def make(name: str, rank: int | None, catalog: float | None = None) -> Ranked:
     )  # fmt: skip
 
 
-def list_reasons(records: Sequence[Ranked]) -> dict[str, tuple[str, ...]]:
-    return {record.name: record.suggested for record in suggest(records) if record.suggested}
+def list_reasons(records: Sequence[Ranked], networks: str = "") -> dict[str, tuple[str, ...]]:
+    """Return the reasons for each suggestion; equal letters of ``networks`` are the same network."""
+    names = [record.name for record in records]
+    found = suggest(records, dict(zip(names, networks or names, strict=True)))
+    return {record.name: record.suggested for record in found if record.suggested}
 
 
 def test_candidates_with_the_same_mistakes_share_a_rank() -> None:
@@ -87,12 +90,22 @@ def test_without_accuracies_the_first_two_are_suggested() -> None:
 
 def test_a_single_candidate_is_suggested() -> None:
     assert list_reasons([make("a", 1)]) == {"a": ("first", "probe")}
-    assert suggest([]) == []
+    assert list_reasons([]) == {}
+
+
+def test_a_second_name_of_the_first_network_is_not_suggested() -> None:
+    records = [make("a", 1, 60.0), make("b", 1, 80.0), make("c", 3, 50.0)]
+    assert list_reasons(records, "xxy") == {"a": ("first", "probe"), "c": ("next",)}
+
+
+def test_several_names_of_one_network_are_one_suggestion() -> None:
+    found = [(make(name, None), make_scores(range(9))) for name in "abc"]
+    assert [record.name for record in order(found) if record.suggested] == ["a"]
 
 
 @pytest.mark.parametrize(("count", "names"), [(1, "a"), (2, "ac"), (3, "acb"), (9, "acb")])
 def test_the_suggested_ones_are_fine_tuned_first(count: int, names: str) -> None:
-    records = suggest([make("a", 1, 60.0), make("b", 2), make("c", 3, 80.0)])
+    records = suggest([make("a", 1, 60.0), make("b", 2), make("c", 3, 80.0)], {"a": 1, "b": 2, "c": 3})
     assert "".join(record.name for record in list_suggested([*records, make("d", None)], count)) == names
 
 
@@ -109,4 +122,4 @@ def test_without_published_accuracies_the_probe_decides() -> None:
 
 
 def make_scores(wrong: range) -> Scores:
-    return Scores(correct(wrong), correct(wrong), loss=1.0, logme=0.0, images_per_second=1.0, memory=1, bytes=1)
+    return Scores(correct(wrong), correct(wrong), loss=1.0, logme=0.0, bytes=1)
