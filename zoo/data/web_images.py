@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from urllib.parse import urlsplit
 
 from zoo.data.decode import Decoded, decoded
@@ -16,7 +17,6 @@ from zoo.data.sources.web_archive import is_web
 from zoo.errors import DataError, DownloadError
 from zoo.files.fetch_bytes import fetch_bytes
 from zoo.files.limits import IMAGE_BYTES
-from zoo.progress import Silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +31,20 @@ class WebImage:
         return Path(re.split("[?#]", self.url, maxsplit=1)[0].partition("://")[2])
 
     @contextmanager
-    def decoded(self, bits: int | None = None) -> Iterator[Decoded]:
+    def decoded(self, bits: int | None = None, stopped: Event | None = None) -> Iterator[Decoded]:
         """Return a context with the decoded image, like `zoo.data.decode.decoded`.
+
+        Args:
+            bits: Number of bits that the values of 16-bit images use.
+            stopped: Set by another thread when the image is no longer needed, which ends the wait for the server.
 
         Raises:
             DataError: If the image cannot be fetched or decoded. The message is a clause that does not contain the URL.
         """
-        with decoded(self._fetch(), bits) as image:
+        with decoded(self._fetch(stopped), bits) as image:
             yield image
 
-    def _fetch(self) -> bytes:
+    def _fetch(self, stopped: Event | None) -> bytes:
         try:
             parts = urlsplit(self.url)
         except ValueError as error:
@@ -48,8 +52,7 @@ class WebImage:
         if "@" in parts.netloc:
             raise DataError("a URL must not contain a user name or a password; download the image yourself")
         try:
-            # The waits between attempts need no messages, because several images are fetched at the same time.
-            return fetch_bytes(self.url, IMAGE_BYTES, Silent())
+            return fetch_bytes(self.url, IMAGE_BYTES, stopped)
         except DownloadError as error:
             raise DataError(f"cannot be fetched: {error}") from error
 
