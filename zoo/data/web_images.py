@@ -26,9 +26,14 @@ class WebImage:
     url: str
 
     @property
+    def shown(self) -> str:
+        """The URL for results and messages, without a user name and a password."""
+        return hide_password(self.url)
+
+    @property
     def path(self) -> Path:
         """The path in the URL, for messages."""
-        return Path(re.split("[?#]", self.url, maxsplit=1)[0].partition("://")[2])
+        return Path(re.split("[?#]", self.shown, maxsplit=1)[0].partition("://")[2])
 
     @contextmanager
     def decoded(self, bits: int | None = None, stopped: Event | None = None) -> Iterator[Decoded]:
@@ -55,6 +60,11 @@ class WebImage:
             return fetch_bytes(self.url, IMAGE_BYTES, stopped)
         except DownloadError as error:
             raise DataError(f"cannot be fetched: {error}") from error
+
+
+def hide_password(url: str) -> str:
+    """Return a URL with asterisks in place of a user name and a password."""
+    return re.sub(r"(?<=://)[^/?#]*@", "***@", url, count=1)
 
 
 def is_web_image(value: object, *, is_certain: bool) -> bool:

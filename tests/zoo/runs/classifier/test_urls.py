@@ -52,7 +52,6 @@ def test_bad_urls_are_rows_and_the_others_go_on(classifier: Classifier, site: An
         site.url("/gone.jpg"): "cannot be fetched: HTTP 404",
         site.url("/page.jpg"): "HTML",
         "http://192.0.2.1/a.jpg": "plain http",
-        "https://name:secret@host/a.jpg": "must not contain a user name",
         "https://[/a.jpg": "not a URL",
         "https:///a.jpg": "cannot be fetched",
         "https://host name/a.jpg": "cannot be fetched",
@@ -62,6 +61,18 @@ def test_bad_urls_are_rows_and_the_others_go_on(classifier: Classifier, site: An
     for row, (address, reason) in zip(rows, bad.items(), strict=True):
         assert row.name == address
         assert reason in (row.error or "")
+
+
+@pytest.mark.parametrize("login", ["name:secret", "secret", "name:sec@ret:secret", "[name:secret"])
+def test_a_password_in_a_url_is_refused_and_not_repeated(classifier: Classifier, login: str) -> None:
+    (found,) = classifier.predict(f"https://{login}@host/a.jpg?size=@2", fetch=True)
+    assert found.error
+    assert found.name == found.url == "https://***@host/a.jpg?size=@2"
+    assert str(found.path) == "***@host/a.jpg"
+    assert "secret" not in repr(found)
+    with pytest.raises(DataError, match="is the URL of an image") as caught:
+        classifier.predict(f"https://{login}@host/a.jpg")
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("fault", ["ok", "chunked"])
