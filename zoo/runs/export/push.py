@@ -47,8 +47,9 @@ def push(
 ) -> Pushed:  # fmt: skip
     """Push a run to a repository on the Hugging Face Hub, in a single commit.
 
-    Files of a run that are in the repository, but are not pushed, are removed by the same commit, so the repository
-    never contains a mixture of two runs. Other files are kept.
+    Files of a run that are in the repository, but are not pushed, are removed by the same commit. The Hub accepts it
+    only if the repository has not changed in the meantime, so it never contains a mixture of two runs. Other files are
+    kept.
 
     Args:
         run: Run folder.
@@ -61,7 +62,8 @@ def push(
     Raises:
         DownloadError: If the server cannot be reached or fails.
         OptionError: If ``repo`` or ``include`` is invalid, or if huggingface_hub is not installed.
-        RunError: If the run is not finished or lacks what ``include`` asks for, or if the Hub refuses access.
+        RunError: If the run is not finished or lacks what ``include`` asks for, if the Hub refuses access, if
+            ``private`` is true but the repository exists and is public, or if somebody else pushes at the same time.
     """
     address = _parse(repo)
     folder = _open(run)
@@ -120,14 +122,21 @@ def _commit(folder: Path, repo: str, files: list[str], *, private: bool | None) 
 
     api = HfApi(library_name="zoo-backbones")
     url = api.create_repo(repo, private=private, exist_ok=True)
-    removed = _list_outdated(api, repo, files)
+    found = api.repo_info(repo)
+    if private and not found.private:
+        raise RunError(
+            f"{repo} exists and is public, and `private` applies only to a new repository. Make it private in its "
+            "settings on the Hub first, or push to another name."
+        )
+    removed = _list_outdated(api, repo, files, found.sha)
     operations: list[Any] = [CommitOperationDelete(name) for name in removed]
     operations += [CommitOperationAdd(name, str(folder / name)) for name in files]
-    commit = api.create_commit(repo, operations, commit_message="Push a run with zoo")
+    # The Hub refuses the commit if another one came first, since that may have brought files of another run.
+    commit = api.create_commit(repo, operations, commit_message="Push a run with zoo", parent_commit=found.sha)
     return Pushed(repo, commit.oid, str(url), tuple(files), tuple(removed))
 
 
-def _list_outdated(api: HfApi, repo: str, files: list[str]) -> list[str]:
-    """List the files in a repository that belong to an earlier run and are not replaced."""
-    ours = {*ALWAYS, *OPTIONAL.values()}
-    return [name for name in api.list_repo_files(repo) if name.partition("/")[0] in ours and name not in files]
+def _list_outdated(api: HfApi, repo: str, files: list[str], commit: str | None) -> list[str]:
+    """List the files in a commit of a repository that belong to an earlier run and are not replaced."""
+    ours, there = {*ALWAYS, *OPTIONAL.values()}, api.list_repo_files(repo, revision=commit)
+    return [name for name in there if name.partition("/")[0] in ours and name not in files]

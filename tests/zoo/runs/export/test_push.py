@@ -70,6 +70,30 @@ def test_a_new_repository_has_the_visibility_that_was_asked_for(
     assert hub.repos["me/first"].visibility == visibility
 
 
+def test_a_private_run_is_not_pushed_to_a_public_repository(run: Path, hub: LoopbackHub) -> None:
+    before = hub.put("me/first", {})
+    with pytest.raises(RunError, match="me/first exists and is public, and `private` applies only to a new repository"):
+        zoo.push(run, "me/first", private=True)
+    assert [*hub.repos["me/first"].commits] == [before]
+    assert hub.blobs == {}  # No file was sent either.
+
+
+def test_a_private_repository_can_be_pushed_to_again(run: Path, hub: LoopbackHub) -> None:
+    for private in (True, True, None, False):
+        zoo.push(run, "me/first", private=private)
+    assert hub.repos["me/first"].visibility == "private"
+
+
+def test_two_pushes_at_the_same_time_do_not_mix_their_runs(run: Path, hub: LoopbackHub) -> None:
+    hub.meanwhile = lambda: hub.put("me/first", {REPORT: b"another run"})
+    with pytest.raises(RunError, match="me/first changed during the push, so nothing was pushed"):
+        zoo.push(run, "me/first")
+    repo = hub.repos["me/first"]
+    assert repo.commits[repo.refs["main"]] == {"README.md": b"", REPORT: b"another run"}
+    hub.meanwhile = None
+    assert zoo.push(run, "me/first").removed == (REPORT,)
+
+
 def test_the_user_sees_what_is_pushed(run: Path, hub: LoopbackHub) -> None:
     progress = RecordingProgress()
     url = zoo.push(run, "hf://me/first", progress=progress).url
