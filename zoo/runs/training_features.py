@@ -95,10 +95,12 @@ def _list_files(
 ) -> tuple[Sequence[ImageFile], Sequence[ImageFile]]:
     """Return the training and the validation images of a run."""
     data = folder.read_json(RUN, Run)["data"]
-    splits = {str(item.path): item.split for item in read_predictions(folder)}
     try:
         if data.get("is_object"):
             raise DataError("they were not in files")  # reported like all other reasons
+        if data.get("paths_omitted"):  # An unrelated folder may have the name that is left.
+            raise DataError("the run was pushed to the Hub without their paths")
+        splits = {str(item.path): item.split for item in read_predictions(folder)}
         options = parse_evaluation_options(None, None, folder)
         files = list_images(data["asked"], options, registry=registry, progress=progress).files
         chosen = {
