@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -48,6 +48,8 @@ class LoopbackHub:
     refusals: dict[str, tuple[int, str]] = field(default_factory=dict)
     #: Number of bytes after which the connection ends in the middle of a file; None to send all files.
     cut: int | None = None
+    #: What happens before the next commit.
+    meanwhile: Callable[[], object] | None = None
     #: Method and path of each request.
     requests: list[tuple[str, str]] = field(default_factory=list)
 
@@ -179,7 +181,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def commit(self, hub: LoopbackHub, body: bytes, repo: str, revision: str) -> None:
         self._require_login()
-        files = dict(self._get(hub, repo, revision)[1])
+        if hub.meanwhile:
+            hub.meanwhile()
+        parent, found = self._get(hub, repo, revision)
+        header = json.loads(body.splitlines()[0])["value"]
+        if header.get("parentCommit", parent) != parent:
+            raise _Refused(412)
+        files = dict(found)
         for line in map(json.loads, body.splitlines()):
             value = line["value"]
             if line["key"] == "file":
@@ -193,7 +201,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def describe(self, hub: LoopbackHub, body: bytes, repo: str, revision: str = "main") -> None:  # noqa: ARG002
         commit, files = self._get(hub, repo, revision)
-        self._send_json({"id": repo, "sha": commit, "siblings": [{"rfilename": name} for name in files], "tags": []})
+        siblings, is_private = [{"rfilename": name} for name in files], hub.repos[repo].visibility == "private"
+        self._send_json({"id": repo, "sha": commit, "siblings": siblings, "tags": [], "private": is_private})
 
     def tree(self, hub: LoopbackHub, body: bytes, repo: str, revision: str) -> None:  # noqa: ARG002
         _, files = self._get(hub, repo, revision)

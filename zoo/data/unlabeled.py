@@ -18,7 +18,7 @@ from zoo.data.sources.folder_tables import has_table
 from zoo.data.sources.kinds import OTHER
 from zoo.data.sources.prefixed import find_prefixed
 from zoo.data.true_labels import LabelRule
-from zoo.data.web_images import WebImage, is_web_image
+from zoo.data.web_images import WebImage, hide_password, is_web_image
 from zoo.errors import DataError, NameNotFound, OptionError
 from zoo.files.paths import expand_user
 
@@ -110,7 +110,9 @@ class _Lister:
 
     def _list_web(self, url: str) -> tuple[Unlabeled, ...]:
         if not self.fetch:
-            raise DataError(f"{url!r} is the URL of an image; add `fetch` to fetch it, or download it yourself.")
+            raise DataError(
+                f"{hide_password(url)!r} is the URL of an image; add `fetch` to fetch it, or download it yourself."
+            )
         return (WebImage(url),)
 
     def _list_pattern(self, pattern: Path) -> tuple[Unlabeled, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
+from threading import Event
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -46,23 +48,32 @@ class UnlabeledBatches:
     def __iter__(self) -> Iterator[list[ReadImage | str]]:
         plan = plan_in_order(range(len(self._images)), batch_size=self._loading.batch_size)
         if not self._loading.workers or len(self._images) == 1:
-            yield from load_ahead(plan, self._read, list, None, 0)
+            yield from load_ahead(plan, partial(self._read, stopped=None), list, None, 0)
             return
-        with start_threads(self._loading.workers, "read") as pool:
-            yield from load_ahead(plan, self._read, list, pool, self._loading.ahead)
+        stopped = Event()
+        pool = start_threads(self._loading.workers, "read")
+        try:
+            yield from load_ahead(plan, partial(self._read, stopped=stopped), list, pool, self._loading.ahead)
+        finally:  # After Ctrl-C, nobody needs the images that a server has not sent yet, or the rest of the batch.
+            stopped.set()
+            pool.shutdown(cancel_futures=True)
 
-    def _read(self, index: int) -> ReadImage | str:
+    def _read(self, index: int, *, stopped: Event | None) -> ReadImage | str:
         image = self._images[index]
         if isinstance(image, LeftOut):
             return image.reason
         try:
             # Errors about an image's content omit its path, because the result already contains it.
-            with _decoded(image, self._transform.bits) as found:
+            with _decoded(image, self._transform.bits, stopped) as found:
                 # A crop is a view that would keep the full image in memory.
                 return ReadImage(self._transform.reduce(found.pixels).clone(), found.peak)
         except DataError as error:
             return str(error)
 
 
-def _decoded(image: ImageFile | MemoryImage | WebImage, bits: int | None) -> AbstractContextManager[Decoded]:
+def _decoded(
+    image: ImageFile | MemoryImage | WebImage, bits: int | None, stopped: Event | None
+) -> AbstractContextManager[Decoded]:
+    if isinstance(image, WebImage):
+        return image.decoded(bits, stopped)
     return decoded(read_image(image), bits) if isinstance(image, ImageFile) else image.decoded(bits)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from urllib.parse import urlsplit
 
 from zoo.data.decode import Decoded, decoded
@@ -16,7 +17,6 @@ from zoo.data.sources.web_archive import is_web
 from zoo.errors import DataError, DownloadError
 from zoo.files.fetch_bytes import fetch_bytes
 from zoo.files.limits import IMAGE_BYTES
-from zoo.progress import Silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +26,30 @@ class WebImage:
     url: str
 
     @property
+    def shown(self) -> str:
+        """The URL for results and messages, without a user name and a password."""
+        return hide_password(self.url)
+
+    @property
     def path(self) -> Path:
         """The path in the URL, for messages."""
-        return Path(re.split("[?#]", self.url, maxsplit=1)[0].partition("://")[2])
+        return Path(re.split("[?#]", self.shown, maxsplit=1)[0].partition("://")[2])
 
     @contextmanager
-    def decoded(self, bits: int | None = None) -> Iterator[Decoded]:
+    def decoded(self, bits: int | None = None, stopped: Event | None = None) -> Iterator[Decoded]:
         """Return a context with the decoded image, like `zoo.data.decode.decoded`.
+
+        Args:
+            bits: Number of bits that the values of 16-bit images use.
+            stopped: Set by another thread when the image is no longer needed, which ends the wait for the server.
 
         Raises:
             DataError: If the image cannot be fetched or decoded. The message is a clause that does not contain the URL.
         """
-        with decoded(self._fetch(), bits) as image:
+        with decoded(self._fetch(stopped), bits) as image:
             yield image
 
-    def _fetch(self) -> bytes:
+    def _fetch(self, stopped: Event | None) -> bytes:
         try:
             parts = urlsplit(self.url)
         except ValueError as error:
@@ -48,10 +57,14 @@ class WebImage:
         if "@" in parts.netloc:
             raise DataError("a URL must not contain a user name or a password; download the image yourself")
         try:
-            # The waits between attempts need no messages, because several images are fetched at the same time.
-            return fetch_bytes(self.url, IMAGE_BYTES, Silent())
+            return fetch_bytes(self.url, IMAGE_BYTES, stopped)
         except DownloadError as error:
             raise DataError(f"cannot be fetched: {error}") from error
+
+
+def hide_password(url: str) -> str:
+    """Return a URL with asterisks in place of a user name and a password."""
+    return re.sub(r"(?<=://)[^/?#]*@", "***@", url, count=1)
 
 
 def is_web_image(value: object, *, is_certain: bool) -> bool:

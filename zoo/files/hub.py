@@ -74,14 +74,13 @@ def pull_run(address: HubAddress, progress: Progress) -> Path:
         RunError: If there is no such repository or revision, or if it is not a run.
     """
     require_hub(str(address))
-    with quiet_hub(), Attempt(address.repo, address.revision):
-        folder = _fetch(address, address.revision, list(SMALL))
-        if not (folder / SMALL[0]).is_file():
-            raise RunError(f"{address} is not a run: it has no {SMALL[0]}{_advise(address)}.")
-        state = "using" if (folder / MODEL).exists() else "fetching"
-        progress.say(f"{state} {address}, commit {folder.name[:12]}")
-        # The folder's name is the commit, so a push in the meantime cannot mix two runs.
-        return _fetch(address, folder.name, [MODEL])
+    folder = _fetch(address, address.revision, list(SMALL))
+    if not (folder / SMALL[0]).is_file():
+        raise RunError(f"{address} is not a run: it has no {SMALL[0]}{_advise(address)}.")
+    state = "using" if (folder / MODEL).exists() else "fetching"
+    progress.say(f"{state} {address}, commit {folder.name[:12]}")
+    # The folder's name is the commit, so a push in the meantime cannot mix two runs.
+    return _fetch(address, folder.name, [MODEL])
 
 
 def require_hub(asked: str) -> None:
@@ -115,10 +114,11 @@ def quiet_hub() -> Iterator[None]:
 def _fetch(address: HubAddress, revision: str | None, names: list[str]) -> Path:
     from huggingface_hub import snapshot_download
 
-    folder = snapshot_download(
-        address.repo, revision=revision, allow_patterns=names, local_files_only=is_offline(),
-        library_name="zoo-backbones",
-    )  # fmt: skip
+    with quiet_hub(), Attempt(address.repo, address.revision):
+        folder = snapshot_download(
+            address.repo, revision=revision, allow_patterns=names, local_files_only=is_offline(),
+            library_name="zoo-backbones",
+        )  # fmt: skip
     return Path(folder)
 
 

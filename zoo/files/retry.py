@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import dataclass
 from email.message import Message
 from email.utils import parsedate_to_datetime
-from time import sleep
+from time import monotonic, sleep
 from typing import TypeVar
 
 from zoo.files.http import TransferFailed
@@ -15,7 +16,16 @@ from zoo.files.limits import DOWNLOAD_TRIES, RETRY_SECONDS
 T = TypeVar("T")
 
 
-def retry(attempt: Callable[[], T], say: Callable[[str], None]) -> T:
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often and for how long a file is attempted, if that is less than `zoo.files.limits` allows."""
+
+    tries: int
+    #: Seconds from the beginning of the first attempt within which the last one must begin.
+    seconds: int
+
+
+def retry(attempt: Callable[[], T], say: Callable[[str], None], patience: Patience | None = None) -> T:
     """Call ``attempt`` until it succeeds, and return its result.
 
     The waits between attempts are 1, 2, 4, 8 seconds and so on, or longer if the server asks for it.
@@ -23,11 +33,13 @@ def retry(attempt: Callable[[], T], say: Callable[[str], None]) -> T:
     Args:
         attempt: Function that raises TransferFailed if it fails.
         say: Function that receives a line before each wait.
+        patience: Bounds for files that the user waits for; None means only the limits.
 
     Raises:
         TransferFailed: If an attempt fails permanently, all attempts fail, or the server asks for too long a wait.
     """
-    tries = DOWNLOAD_TRIES.read()
+    tries = min(DOWNLOAD_TRIES.read(), patience.tries) if patience else DOWNLOAD_TRIES.read()
+    started = monotonic()
     number = 1
     while True:
         try:
@@ -35,10 +47,20 @@ def retry(attempt: Callable[[], T], say: Callable[[str], None]) -> T:
         except TransferFailed as failure:
             if not failure.can_retry or number >= tries:
                 raise
+            if patience:
+                _refuse_wait(failure, patience.seconds - (monotonic() - started))
             seconds = _choose_wait(failure, number)
             number += 1
             say(f"{failure}; trying again in {seconds:,} s (attempt {number} of {tries})")
             sleep(seconds)
+
+
+def _refuse_wait(failure: TransferFailed, left: float) -> None:
+    """Raise TransferFailed if the shortest wait before another attempt is longer than the seconds that are left."""
+    asked = read_retry_after(failure.headers) if failure.headers else 0
+    if max(asked, 1) > left:
+        asks = f"; the server asks to wait {asked:,} seconds" if asked else ""
+        raise TransferFailed(f"{failure}{asks}; try again later") from failure
 
 
 def _choose_wait(failure: TransferFailed, number: int) -> int:

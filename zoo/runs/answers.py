@@ -42,7 +42,7 @@ class Answers:
 
     def _answer(self, image: Unlabeled, values: Tensor | str) -> Prediction:
         truth = image.class_name or None if self.question.truth and isinstance(image, ImageFile) else None
-        url = image.url if isinstance(image, WebImage) else None
+        url = image.shown if isinstance(image, WebImage) else None
         if isinstance(values, str):
             return Prediction(image.path, error=values, truth=truth, url=url)
         require_finite(values[None], [image.path])

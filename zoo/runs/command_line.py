@@ -24,12 +24,12 @@ def build_command(facts: Mapping[str, Any]) -> str | None:
         facts: Content of run.json.
 
     Returns:
-        The command, or None if the data was a Python object, if the network was your own, or if an option does not
-        exist in this version of zoo or has a different meaning.
+        The command, or None if the data was a Python object, if its path is omitted, if the network was your own, or if
+        an option does not exist in this version of zoo or has a different meaning.
     """
     data = facts["data"]
     options = _list_changed(facts["recipe"])
-    if options is None or data.get("is_object") or facts.get("network"):
+    if options is None or data.get("is_object") or data.get("paths_omitted") or facts.get("network"):
         return None
     weights = options.pop("weights", None)
     backbone = facts["backbone"]

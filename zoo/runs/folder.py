@@ -151,7 +151,7 @@ class RunFolder:
         Raises:
             RunError: If the disk is full or the folder is gone.
         """
-        self.write_text(name, escape_json(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)) + "\n")
+        self.write_text(name, format_json(content))
 
     def read_json(self, name: str, kind: type[T]) -> T:
         """Read a JSON file.
@@ -190,6 +190,11 @@ class RunFolder:
                 return cls(_create(parent / f"{stem}-{number}", exist_ok=False))
             except FileExistsError:
                 number += 1
+
+
+def format_json(content: Any) -> str:
+    """Return the text of a JSON file in a run folder."""
+    return escape_json(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 def _explain_no_model(path: Path, folder: Path, advice: str) -> str:

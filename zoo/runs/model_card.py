@@ -13,6 +13,7 @@ from zoo.progress.printable import escape_markdown, format_code, make_printable
 from zoo.registry.license import describe_license
 from zoo.runs.card_metadata import format_front_matter
 from zoo.runs.folder import CARD, MODEL, RunFolder
+from zoo.runs.public_facts import hide_folders, name_data
 from zoo.runs.report.numbers import show_count
 
 
@@ -62,7 +63,7 @@ def _use(folder: RunFolder, facts: Mapping[str, Any]) -> str:
     network = facts.get("network")
     model, note = "", ""
     if network:
-        file, function = network["file"] or "FILE.py", network["function"] or "FUNCTION"
+        file, function = hide_folders(network["file"] or "FILE.py"), network["function"] or "FUNCTION"
         model = f" --model {make_printable(shlex.quote(f'{file}:{function}'))}"
         built = f"the SHA-256 of the file was {network['sha256']}" if network["file"] else "it was passed from Python"
         note = (
@@ -116,7 +117,7 @@ deviation {tuple(spec["std"])}.{deep}"""
 
 def _training(facts: Mapping[str, Any]) -> str:
     recipe, params, data = facts["recipe"], facts["params"], facts["data"]
-    images, asked = show_count(data["images"]["train"], "image"), format_code(data["asked"])
+    images, asked = show_count(data["images"]["train"], "image"), format_code(name_data(data))
     frozen = ""
     if params["learning"] < params["total"]:
         before, after = (format_code(facts["frozen"][when][:16]) for when in ("before", "after"))

@@ -18,7 +18,9 @@ from zoo.models.build import Network
 from zoo.models.weights.header import Header, find_header
 from zoo.models.weights.misfits import find_unusable, list_misshapen
 from zoo.models.weights.shorten import shorten
+from zoo.registry.origin import Origin
 from zoo.registry.plugins.isolation import describe_in_one_line
+from zoo.runs.public_facts import hide_folders
 
 
 def make_header(network: Network, classes: Sequence[str]) -> Header:
@@ -33,8 +35,13 @@ def make_header(network: Network, classes: Sequence[str]) -> Header:
         input=network.input,
         weights=weights.label,
         weights_license=license,
-        network=network.origin and replace(network.origin, blocks={}),
+        network=network.origin and _describe_origin(network.origin),
     )
+
+
+def _describe_origin(origin: Origin) -> Origin:
+    # The model is for others, and the folders of this machine are not.
+    return replace(origin, blocks={}, file=origin.file and hide_folders(origin.file))
 
 
 def save_model(model: nn.Module, header: Header, path: Path) -> None:

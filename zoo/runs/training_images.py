@@ -57,6 +57,8 @@ def _get_path(facts: Run) -> Path:
     asked = facts["data"]["asked"]
     if facts["data"].get("is_object"):
         raise DataError("they were a Python object; to measure distances, train on a folder or a table.")
+    if facts["data"].get("paths_omitted"):  # An unrelated folder may have the name that is left.
+        raise DataError("the run was pushed to the Hub without their paths; use the run where it was trained.")
     path = expand_user(asked)
     if not os.path.lexists(path) and not is_pattern(path):
         raise DataError(

@@ -185,6 +185,15 @@ def test_a_server_that_fails_is_a_download_error(
     assert open_run(f"hf://{published_run}", Silent()).path.exists()
 
 
+def test_an_error_of_the_progress_is_not_one_of_the_server(published_run: str) -> None:
+    class Broken(Silent):
+        def say(self, line: str) -> None:
+            raise BrokenPipeError(line)
+
+    with pytest.raises(BrokenPipeError):
+        open_run(f"hf://{published_run}", Broken())
+
+
 def test_a_damaged_model_is_refused_as_in_a_folder(hub: LoopbackHub, registry: Registry) -> None:
     hub.put("me/first", {RUN: b"{}", MODEL: b"\x80\x04."})
     with pytest.raises(RunError, match="cannot be read"):

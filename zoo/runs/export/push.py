@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -13,13 +13,27 @@ from zoo.files.download import is_offline
 from zoo.files.hub import HubAddress, is_hub_address, quiet_hub, require_hub
 from zoo.files.hub_errors import Attempt
 from zoo.files.partial import PREFIX
+from zoo.files.schema import Run
 from zoo.progress import Progress, Silent
-from zoo.runs.folder import CARD, CONFIG, EXPORTS, HISTORY, MODEL, PREDICTIONS, REPORT, RUN, RunFolder
+from zoo.progress.printable import format_code
+from zoo.runs.folder import (
+    CARD,
+    CONFIG,
+    EXPORTS,
+    HISTORY,
+    MODEL,
+    PREDICTIONS,
+    REPORT,
+    RUN,
+    RunFolder,
+    format_json,
+)
+from zoo.runs.public_facts import make_public
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-#: What is always pushed. Other files show photos or names of images, or are large.
+#: What is always pushed, without paths. Other files show photos or names of images, or are large.
 ALWAYS = (MODEL, RUN, HISTORY, CARD, CONFIG)
 #: What is pushed only if the user asks for it, by the name for ``include``.
 OPTIONAL = {"report": REPORT, "predictions": PREDICTIONS, "exports": EXPORTS}
@@ -47,8 +61,9 @@ def push(
 ) -> Pushed:  # fmt: skip
     """Push a run to a repository on the Hugging Face Hub, in a single commit.
 
-    Files of a run that are in the repository, but are not pushed, are removed by the same commit, so the repository
-    never contains a mixture of two runs. Other files are kept.
+    Files of a run that are in the repository, but are not pushed, are removed by the same commit. The Hub accepts it
+    only if the repository has not changed in the meantime, so it never contains a mixture of two runs. Other files are
+    kept.
 
     Args:
         run: Run folder.
@@ -61,7 +76,8 @@ def push(
     Raises:
         DownloadError: If the server cannot be reached or fails.
         OptionError: If ``repo`` or ``include`` is invalid, or if huggingface_hub is not installed.
-        RunError: If the run is not finished or lacks what ``include`` asks for, or if the Hub refuses access.
+        RunError: If the run is not finished or lacks what ``include`` asks for, if the Hub refuses access, if
+            ``private`` is true but the repository exists and is public, or if somebody else pushes at the same time.
     """
     address = _parse(repo)
     folder = _open(run)
@@ -69,10 +85,11 @@ def push(
     require_hub("pushing a run")
     if is_offline():
         raise DownloadError(f"Cannot push to {address.repo}: ZOO_OFFLINE is set. Unset ZOO_OFFLINE.")
-    size = sum((folder.path / name).stat().st_size for name in files)
+    contents = {name: str(folder.path / name) for name in files} | _hide_paths(folder)
+    size = sum(len(it) if isinstance(it, bytes) else Path(it).stat().st_size for it in contents.values())
     (progress or Silent()).say(f"pushing {len(files)} files ({size:,} bytes) to {address.repo}")
     with quiet_hub(), Attempt(address.repo, is_upload=True):
-        return _commit(folder.path, address.repo, files, private=private)
+        return _commit(address.repo, contents, private=private)
 
 
 def _parse(repo: str) -> HubAddress:
@@ -115,19 +132,38 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _commit(folder: Path, repo: str, files: list[str], *, private: bool | None) -> Pushed:
+def _hide_paths(folder: RunFolder) -> dict[str, bytes]:
+    """Return the content of the files that are not pushed as they are, because they contain paths of this machine."""
+    facts = folder.read_json(RUN, Run)
+    public = make_public(facts)
+    changed = {RUN: format_json(public).encode("utf-8", "backslashreplace")}
+    if (card := folder.path / CARD).is_file():
+        # Earlier versions of zoo wrote the full path into the card.
+        full, short = (format_code(each["data"]["asked"]).encode("utf-8", "replace") for each in (facts, public))
+        changed[CARD] = card.read_bytes().replace(full, short)
+    return changed
+
+
+def _commit(repo: str, contents: Mapping[str, str | bytes], *, private: bool | None) -> Pushed:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
     api = HfApi(library_name="zoo-backbones")
     url = api.create_repo(repo, private=private, exist_ok=True)
-    removed = _list_outdated(api, repo, files)
+    found = api.repo_info(repo)
+    if private and not found.private:
+        raise RunError(
+            f"{repo} exists and is public, and `private` applies only to a new repository. Make it private in its "
+            "settings on the Hub first, or push to another name."
+        )
+    removed = _list_outdated(api, repo, contents, found.sha)
     operations: list[Any] = [CommitOperationDelete(name) for name in removed]
-    operations += [CommitOperationAdd(name, str(folder / name)) for name in files]
-    commit = api.create_commit(repo, operations, commit_message="Push a run with zoo")
-    return Pushed(repo, commit.oid, str(url), tuple(files), tuple(removed))
+    operations += [CommitOperationAdd(name, content) for name, content in contents.items()]
+    # The Hub refuses the commit if another one came first, since that may have brought files of another run.
+    commit = api.create_commit(repo, operations, commit_message="Push a run with zoo", parent_commit=found.sha)
+    return Pushed(repo, commit.oid, str(url), tuple(contents), tuple(removed))
 
 
-def _list_outdated(api: HfApi, repo: str, files: list[str]) -> list[str]:
-    """List the files in a repository that belong to an earlier run and are not replaced."""
-    ours = {*ALWAYS, *OPTIONAL.values()}
-    return [name for name in api.list_repo_files(repo) if name.partition("/")[0] in ours and name not in files]
+def _list_outdated(api: HfApi, repo: str, files: Collection[str], commit: str | None) -> list[str]:
+    """List the files in a commit of a repository that belong to an earlier run and are not replaced."""
+    ours, there = {*ALWAYS, *OPTIONAL.values()}, api.list_repo_files(repo, revision=commit)
+    return [name for name in there if name.partition("/")[0] in ours and name not in files]

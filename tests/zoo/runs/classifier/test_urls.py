@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import zipfile
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -49,7 +52,6 @@ def test_bad_urls_are_rows_and_the_others_go_on(classifier: Classifier, site: An
         site.url("/gone.jpg"): "cannot be fetched: HTTP 404",
         site.url("/page.jpg"): "HTML",
         "http://192.0.2.1/a.jpg": "plain http",
-        "https://name:secret@host/a.jpg": "must not contain a user name",
         "https://[/a.jpg": "not a URL",
         "https:///a.jpg": "cannot be fetched",
         "https://host name/a.jpg": "cannot be fetched",
@@ -59,6 +61,18 @@ def test_bad_urls_are_rows_and_the_others_go_on(classifier: Classifier, site: An
     for row, (address, reason) in zip(rows, bad.items(), strict=True):
         assert row.name == address
         assert reason in (row.error or "")
+
+
+@pytest.mark.parametrize("login", ["name:secret", "secret", "name:sec@ret:secret", "[name:secret"])
+def test_a_password_in_a_url_is_refused_and_not_repeated(classifier: Classifier, login: str) -> None:
+    (found,) = classifier.predict(f"https://{login}@host/a.jpg?size=@2", fetch=True)
+    assert found.error
+    assert found.name == found.url == "https://***@host/a.jpg?size=@2"
+    assert str(found.path) == "***@host/a.jpg"
+    assert "secret" not in repr(found)
+    with pytest.raises(DataError, match="is the URL of an image") as caught:
+        classifier.predict(f"https://{login}@host/a.jpg")
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("fault", ["ok", "chunked"])
@@ -84,9 +98,48 @@ def test_a_lost_connection_is_tried_again(
     classifier: Classifier, site: Any, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("zoo.files.retry.sleep", lambda _seconds: None)
-    site.faults += ["reset:5", "status:503"]
+    site.faults += ["reset:5"]
     assert classifier.predict(url, fetch=True)[0].label
-    assert len(site.requests) == 3
+    assert len(site.requests) == 2
+
+
+def test_a_server_that_keeps_failing_is_a_row_after_two_attempts(
+    classifier: Classifier, site: Any, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoo.files.retry.sleep", lambda _seconds: None)
+    site.faults += ["status:503"] * 9
+    (found,) = classifier.predict(url, fetch=True)
+    assert found.error == "cannot be fetched: HTTP 503: Service Unavailable"
+    assert len(site.requests) == 2
+
+
+@pytest.mark.parametrize("seconds", [6, 300, 86400])
+def test_a_server_that_asks_for_a_long_wait_is_a_row_at_once(
+    classifier: Classifier, site: Any, url: str, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    monkeypatch.setattr("zoo.files.retry.sleep", pytest.fail)
+    site.faults.append(f"busy:{seconds}")
+    (found,) = classifier.predict(url, fetch=True)
+    reason = f"HTTP 503: Service Unavailable; the server asks to wait {seconds:,} seconds; try again later"
+    assert found.error == f"cannot be fetched: {reason}"
+    assert len(site.requests) == 1
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_ctrl_c_does_not_wait_for_the_server(classifier: Classifier, site: Any, url: str, count: int) -> None:
+    site.faults += ["hold:0"] * count
+
+    def interrupt() -> None:
+        while not site.requests:
+            site.released.wait(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = Thread(target=interrupt)
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012  # The thread must not interrupt the lines before.
+        thread.start()
+        classifier.predict([url] * count, fetch=True)
+    thread.join()
+    assert site.sent == 0  # The server has not answered any request.
 
 
 def test_offline_no_request_is_sent(
