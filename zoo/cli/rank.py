@@ -68,11 +68,11 @@ def command(  # the parameters of --set, --config and --page are not options of 
         from zoo.training.rank.sentences import describe_suggestion, describe_winner
 
         records = rank(data, backbones, registry=registry, progress=progress, **options)
-        if path:
+        sentence = describe_winner(records) or describe_suggestion(records)
+        print_json(records) if as_json else print_lines(*_format(records), sentence)
+        if path:  # This comes last, so that a page that cannot be written does not lose the ranking.
             with atomic_run_write(path) as partial:
                 partial.write_text(build_rank_page(records, data), encoding="utf-8", errors="backslashreplace")
-        sentence = describe_winner(records) or describe_suggestion(records)
-    print_json(records) if as_json else print_lines(*_format(records), sentence)
     is_done = any((record.tuned if options.get("finetune") else record.rank) is not None for record in records)
     return int(not is_done)
 

@@ -45,7 +45,9 @@ class Registry:
                 message lists similar names.
             PluginError: If the plugin fails while it searches for the backbone.
         """
-        name, _, tag = asked.partition("@")
+        name, at, tag = asked.partition("@")
+        if at and not tag:
+            raise NameNotFound(f"{asked!r} has no tag after the @; `zoo info {name}` lists the tags.")
         if name not in self._backbones and name in self._settings.aliases:
             name, _, alias_tag = self._settings.aliases[name].partition("@")
             tag = tag or alias_tag

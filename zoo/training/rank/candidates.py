@@ -98,6 +98,8 @@ def list_candidates(
 
 def _find(item: str, filters: Filters, registry: Registry, missing: list[str]) -> Iterator[Candidate]:
     name, equals, file = item.partition("=")
+    if equals and not file:
+        raise OptionError(f"{item!r} has no file after the =; pass NAME=FILE, or the name alone.")
     if equals or not _WILDCARDS & set(name):
         yield _open(registry.resolve(name), file or None, fetch=filters.fetch)
         return
@@ -126,7 +128,7 @@ def _open(resolved: Resolved, file: str | None, *, fetch: bool) -> Candidate:
     if source.is_random or source.is_own:
         problem = "its weights are random, so there is nothing to rank"
     elif source.weights and not fetch and not is_on_this_machine(source.weights):
-        problem = "its weights are not on this machine; set `fetch` to download them"
+        problem = "its weights are not on this machine; add `fetch` to download them"
     return Candidate(name, resolved, source, file, problem)
 
 
@@ -135,6 +137,6 @@ def _explain_empty(asked: Sequence[str], found: int, missing: int) -> str:
         return f"none of {found} candidates meets `max_params` and `license`; use other limits."
     matching = f"none of {missing} matching backbones has" if asked else "no backbone has"
     return (
-        f"{matching} weights on this machine; set `fetch` to download them, or pass files, such as "
+        f"{matching} weights on this machine; add `fetch` to download them, or pass files, such as "
         "resnet18=weights.safetensors."
     )

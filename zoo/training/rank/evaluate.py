@@ -70,7 +70,7 @@ def _locate(candidate: Candidate, job: Job, filters: Filters) -> Path:
     assert source.weights is not None
     found = (locate_weights if filters.fetch else find_weights)(source.weights, job.progress)
     if found is None:
-        raise WeightsError("its weights are not on this machine; set `fetch` to download them.")
+        raise WeightsError("its weights are not on this machine; add `fetch` to download them.")
     return found
 
 

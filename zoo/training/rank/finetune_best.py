@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.data.source import name_source
-from zoo.errors import CacheError, DataError, RunError, ZooError
+from zoo.errors import CacheError, DataError, ZooError
 from zoo.files.atomic import make_folder
 from zoo.files.paths import expand_user
 from zoo.progress import Progress
@@ -34,7 +34,7 @@ def finetune_best(
         progress: Where to report progress.
 
     Raises:
-        RunError: If a folder cannot be written, or contains a run with other options.
+        DataError: If the images cannot be used.
     """
     chosen = {record.name for record in list_suggested(records, count)}
     found = [_finetune(record, output, arguments, progress) if record.name in chosen else record for record in records]
@@ -72,7 +72,7 @@ def _finetune(record: Ranked, output: Path, arguments: Mapping[str, Any], progre
     progress.say(f"fine-tuning {record.name}")
     try:
         run = finetune(name, output=output / _name_folder(record), resume=True, **weights, **arguments)
-    except (CacheError, DataError, RunError):  # The next candidate would fail for the same reason.
+    except (CacheError, DataError):  # The next candidate would fail for the same reason.
         raise
     except ZooError as error:
         progress.say(f"{record.name}: fine-tuning failed: {error}")

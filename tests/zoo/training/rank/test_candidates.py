@@ -30,7 +30,7 @@ def test_fetch_adds_the_default_weights_that_are_not_here(registry: Registry) ->
 
 def test_a_named_backbone_without_weights_here_has_a_problem(registry: Registry) -> None:
     (one,) = find(registry, "gone")
-    assert one.problem == "its weights are not on this machine; set `fetch` to download them"
+    assert one.problem == "its weights are not on this machine; add `fetch` to download them"
     assert one.license == "MIT"
 
 
@@ -57,6 +57,12 @@ def test_filters_leave_candidates_out(registry: Registry, filters: dict[str, Any
     assert [one.name for one in find(registry, "here", "gone", **filters)] == ["acme/here@HERE"]
 
 
+@pytest.mark.parametrize(("name", "error"), [("here=", OptionError), ("here@", NameNotFound)])
+def test_an_empty_file_or_tag_is_an_error(registry: Registry, name: str, error: type[Exception]) -> None:
+    with pytest.raises(error, match=f"'{name}' has no (file|tag) after the"):
+        find(registry, name)
+
+
 def test_filters_that_leave_nothing_are_an_error(registry: Registry) -> None:
     with pytest.raises(OptionError, match="none of 1 candidates meets `max_params` and `license`"):
         find(registry, max_params=1)
@@ -68,7 +74,7 @@ def test_a_pattern_that_matches_nothing_is_an_error(registry: Registry) -> None:
 
 
 def test_a_pattern_whose_weights_are_not_here_is_an_error(registry: Registry) -> None:
-    with pytest.raises(OptionError, match="none of 1 matching backbones has weights on this machine; set `fetch`"):
+    with pytest.raises(OptionError, match="none of 1 matching backbones has weights on this machine; add `fetch`"):
         find(registry, "g*")
 
 

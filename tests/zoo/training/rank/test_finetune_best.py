@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from recording_progress import RecordingProgress
-from zoo.errors import RunError, TrainingError
+from zoo.errors import TrainingError
 from zoo.training.rank import finetune_best
 from zoo.training.rank.record import Ranked
 from zoo.training.rank.sentences import describe_winner
@@ -89,13 +88,22 @@ def test_a_run_with_other_options_is_kept_and_reported(tune: Rank) -> None:
     assert "was started with epochs 1, not 2" in str(first.problem)
 
 
-def test_a_folder_with_other_files_ends_the_fine_tuning(tune: Rank) -> None:
+def test_a_folder_with_other_files_is_kept_and_reported(tune: Rank) -> None:
     run = Path(str(tune(finetune=1)[0].run))
     shutil.rmtree(run)
     run.mkdir()
     (run / "letter.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(RunError, match=re.escape(run.name)):
-        tune(finetune=1)
+    first, _ = tune(finetune=1)
+    assert run.name in str(first.problem)
+    assert (run / "letter.txt").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_damaged_run_is_reported_and_the_ranking_is_kept(tune: Rank) -> None:
+    run = Path(str(tune(finetune=1)[0].run))
+    (run / "run.json").write_bytes(b"")
+    first, second = tune(finetune=1)
+    assert "run.json is damaged" in str(first.problem)
+    assert (first.rank, second.rank) != (None, None)
 
 
 def test_a_failed_run_is_a_problem_of_its_record(tune: Rank, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,7 @@ def test_a_broken_candidate_is_a_record_with_the_reason(rank: Rank, photos: Path
     assert good.weights == files[0]
     assert [record.rank for record in bad] == [None, None, None]
     assert ["does not match" in str(bad[0].problem), "no file" in str(bad[1].problem)] == [True, True]
-    assert bad[2].problem == "its weights are not on this machine; set `fetch` to download them"
+    assert bad[2].problem == "its weights are not on this machine; add `fetch` to download them"
 
 
 def test_an_exception_in_a_plugin_is_a_reason_too(
