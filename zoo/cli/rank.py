@@ -69,10 +69,11 @@ def command(  # the parameters of --set, --config and --page are not options of 
 
         records = rank(data, backbones, registry=registry, progress=progress, **options)
         sentence = describe_winner(records) or describe_suggestion(records)
-        print_json(records) if as_json else print_lines(*_format(records), sentence)
-        if path:  # This comes last, so that a page that cannot be written does not lose the ranking.
-            with atomic_run_write(path) as partial:
-                partial.write_text(build_rank_page(records, data), encoding="utf-8", errors="backslashreplace")
+        text = build_rank_page(records, data) if path else ""
+    print_json(records) if as_json else print_lines(*_format(records), sentence)
+    if path:  # This comes last, so that a page that cannot be written does not lose the ranking.
+        with atomic_run_write(path) as partial:
+            partial.write_text(text, encoding="utf-8", errors="backslashreplace")
     is_done = any((record.tuned if options.get("finetune") else record.rank) is not None for record in records)
     return int(not is_done)
 

@@ -77,3 +77,12 @@ def test_options_of_runs_need_finetune(
 ) -> None:
     assert run("--data", photos, candidate, "--epochs", "2") == 1
     assert "--epochs changes only runs; set --finetune" in capfd.readouterr().err
+
+
+def test_a_page_that_cannot_be_written_does_not_lose_the_ranking(
+    run: Main, photos: Path, candidate: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--data", photos, candidate, "--page", tmp_path) == 1
+    printed = capfd.readouterr()
+    assert candidate in printed.out
+    assert str(tmp_path) in printed.err
