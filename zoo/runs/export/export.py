@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from zoo.errors import OptionError
 from zoo.files.atomic import atomic_run_write, make_folder
-from zoo.files.hub import HubAddress, is_hub_address
+from zoo.files.hub import HubAddress, is_hub_address, is_in_hub_cache
 from zoo.files.paths import expand_user
 from zoo.plugin import BackboneSpec
 from zoo.progress import Progress, Silent
@@ -123,8 +123,10 @@ def _name(format: str, place: Place) -> str:
 
 def _choose_parent(run: str | PathLike[str], folder: RunFolder) -> Path:
     """Return the folder of the exports: in the run folder, or in the working directory for a run on the Hub."""
-    if is_hub_address(run):  # The folder belongs to huggingface_hub.
+    if is_hub_address(run):
         return Path(EXPORTS) / HubAddress.parse(run).repo.rpartition("/")[2]
+    if is_in_hub_cache(folder.path):  # It belongs to huggingface_hub.
+        return Path(EXPORTS) / folder.path.name
     return folder.path / EXPORTS
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,13 @@ def test_a_program_of_torch_export_takes_image_files_and_has_the_names_of_the_cl
         pixels = torch.from_numpy(np.asarray(Image.open(export.path / "golden" / name)).copy())
         assert torch.allclose(module(pixels[None])[0], torch.tensor([*expected.values()]), atol=1e-3)
     assert len(read_golden(export)) == len(SIZES)
+
+
+def test_a_program_of_torch_export_contains_no_path_of_this_machine(tiny_run: Path) -> None:
+    with zipfile.ZipFile(export_run(tiny_run, "pt2").path / "model.pt2") as archive:
+        contents = [archive.read(name) for name in archive.namelist()]
+    own, torchs = (str(Path(module.__file__ or "").parent).encode() for module in (zoo, torch))
+    assert not [content[:50] for content in contents if own in content or torchs in content]
 
 
 def test_onnx_files_run_in_onnx_runtime_with_both_kinds_of_input(tiny_run: Path) -> None:
