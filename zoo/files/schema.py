@@ -99,7 +99,7 @@ class RecipeFacts(TypedDict):
     columns: NotRequired[Text | None]
     split: NotRequired[Text | None]
     fold: NotRequired[Text | None]
-    seed: NotRequired[Count]
+    seed: NotRequired[int]
 
 
 class HardwareFacts(TypedDict):

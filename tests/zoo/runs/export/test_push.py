@@ -91,8 +91,11 @@ def test_a_run_that_is_pulled_works_without_its_paths(
     assert [item.top for item in ours.predict(images)] == [item.top for item in theirs.predict(images)]
     assert ours.evaluate(photos, registry=registry) == theirs.evaluate(photos, registry=registry)
     monkeypatch.chdir(photos.parent)  # It contains a folder of the same name, which is not used.
-    with pytest.raises(RunError, match="the run was pushed to the Hub without their paths"):
+    with pytest.raises(RunError, match="belongs to huggingface_hub"):
         theirs.predict(images, distance=True, registry=registry)
+    copied = shutil.copytree(open_run("hf://me/first", Silent()).path, run.parent / "copied")
+    with pytest.raises(RunError, match="the run was pushed to the Hub without their paths"):
+        zoo.load(copied, device="cpu", registry=registry).predict(images, distance=True, registry=registry)
     assert export_run("hf://me/first", "pt2", registry=registry).path.is_dir()
     folder = open_run("hf://me/first", Silent())
     assert build_command(folder.read_json(RUN, Run)) is None
