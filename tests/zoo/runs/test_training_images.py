@@ -14,7 +14,7 @@ from recording_progress import RecordingProgress
 from zoo.data.dataset import Images
 from zoo.errors import RunError
 from zoo.progress import Silent
-from zoo.registry.registry import Registry
+from zoo.registry.registry import Registry, open_registry
 from zoo.runs.classifier import load
 from zoo.runs.folder import FEATURES, PREDICTIONS, RUN, RunFolder
 from zoo.runs.training_images import open_training_images
@@ -92,7 +92,7 @@ def test_a_url_of_a_run_is_not_fetched(run: Path, registry: Registry, photos: Pa
     assert not (run / FEATURES).exists()
 
 
-@pytest.mark.parametrize("asked", ["hf:owner/name", "torchvision:CIFAR10", "made", "file:///etc"])
+@pytest.mark.parametrize("asked", ["hf:owner/name", "torchvision:CIFAR10", "unknown", "file:///etc"])
 def test_other_sources_of_a_run_are_not_asked(run: Path, registry: Registry, asked: str) -> None:
     change_data(run, asked=asked)
     with pytest.raises(RunError, match="there is no folder or file"):
@@ -129,3 +129,11 @@ def test_without_a_record_of_the_run_the_error_says_what_needs_it(run: Path, reg
     (run / RUN).unlink()
     with pytest.raises(RunError, match=r"`distance` needs the images of the training once.*run\.json cannot be read"):
         load(run, device="cpu", registry=registry).predict(photos / "val", distance=True)
+
+
+def test_a_data_set_that_is_known_here_is_found_by_its_name(tmp_path: Path) -> None:
+    registry = open_registry()
+    run = finetune(
+        "tiny/tiny", "suns_moons", output=tmp_path / "run", epochs=1, device="cpu", workers=0, registry=registry
+    )
+    assert len(open_again(run.path, registry).train) == run.facts["data"]["images"]["train"]
