@@ -108,7 +108,7 @@ def format_docstring(text: str) -> str:
 
 
 def _format_items(text: str) -> str:
-    """Turn the items of a section into a list. Text without items stays as it is."""
+    """Turn the items of a section into a list. Text without items is returned unchanged."""
     items = re.split(r"\n(?=\S)", text.strip())
     if not all(_ITEM.match(item) for item in items):
         return text

@@ -16,7 +16,7 @@ _PATH_IN_TEXT = re.compile(r"[/\\]|\.\w")
 
 
 def hide_folders(value: str) -> str:
-    """Return the last part of an absolute path, and any other value as it is."""
+    """Return the last part of an absolute path, and any other value unchanged."""
     found = _ABSOLUTE.match(value)
     return (found[1] or "") + _take_last(value) if found else value
 

@@ -56,7 +56,7 @@ class Guard:
     def _find_problem(self, headers: Headers) -> str | None:
         host = headers.get("host", "")
         if not self._is_ours(host):
-            return f"this server has another name than {host!r}; the `allow_host` option allows more names"
+            return f"requests to the host {host!r} are refused; start the server with `allow_host` to accept them"
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
             return "requests from other websites are refused"

@@ -15,7 +15,7 @@ REFUSED = ["evil.example", "evil.example:8000", "localhost.evil.example", "127.0
 def test_the_name_of_a_website_is_refused(served: Served, host: str) -> None:
     answered = served.ask("GET", "/info", Host=host)
     assert answered.status == 403
-    problem = f"this server has another name than {host!r}; the `allow_host` option allows more names"
+    problem = f"requests to the host {host!r} are refused; start the server with `allow_host` to accept them"
     assert answered.parse() == {"error": problem}
 
 
