@@ -68,13 +68,16 @@ def few_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """A folder of blue and red images, with 12 images per class in train and 5 in val."""
-    folder = tmp_path / "photos"
+def draw_splits(folder: Path) -> Path:
     draw_photos(folder / "train", per_class=12, seed=1)
     draw_photos(folder / "val", per_class=5, seed=2)
     return folder
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of blue and red images, with 12 images per class in train and 5 in val."""
+    return draw_splits(tmp_path / "photos")
 
 
 @pytest.fixture
@@ -88,17 +91,19 @@ def leaking(photos: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def train_once(
-    registry: Registry, photos: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[..., Path]:
-    """Return a function that returns a copy of a run. Each set of options is trained only once for all tests."""
+def train_once(registry: Registry, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a function that returns a copy of a run. Each set of options is trained only once for all tests.
+
+    The images of the training are not those of the fixture photos, which tests rename and overwrite.
+    """
 
     def train(**options: Any) -> Path:
         from zoo.training.finetune import finetune
 
-        trained = tmp_path_factory.getbasetemp() / "trained" / "-".join(map(str, options.values()))
+        folder = tmp_path_factory.getbasetemp() / "trained" / "-".join(map(str, options.values()))
+        trained = folder / "run"
         if not trained.exists():
-            finetune("net", photos, output=trained, registry=registry, **options)
+            finetune("net", draw_splits(folder / "photos"), output=trained, registry=registry, **options)
         return shutil.copytree(trained, tmp_path / "run")
 
     return train
