@@ -11,7 +11,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from zoo.cli import cli
-from zoo.plugin.backbone_spec import CAPABILITIES, EXPECTED
+from zoo.plugin.capabilities import CAPABILITIES, EXPECTED
 from zoo.testing import BAD, CHECKS, LEVELS, Result, conformance
 from zoo.testing.results.result import STATUSES
 

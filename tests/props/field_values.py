@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, SourceSpec, WeightsSpec
-from zoo.plugin.backbone_spec import CAPABILITIES, EXPECTED
+from zoo.plugin.capabilities import CAPABILITIES, EXPECTED
 from zoo.plugin.weights_spec import FILE_SUFFIXES, NO_TAGS
 
 WEIGHTS = WeightsSpec(tag="V1", url=None, license="MIT")
@@ -112,6 +112,7 @@ WRONG: dict[type, dict[str, tuple[Any, ...]]] = {
         "classifier": NO_TEXTS[1:],
         "aux_heads": NO_PATHS,
         "aux_weight": (-0.1, "0.4", None, math.nan, math.inf, True),
+        "output_field": (*NO_TEXTS[1:], "out.logits", "0", " logits"),
         "convert": ("convert", 3),
         "upstream": (*NO_TEXTS[1:], "timm", "==1.0", "timm>=1.0", "timm==", "timm==1.0 or so"),
         "constructor": (
@@ -176,6 +177,7 @@ RIGHT: dict[type, dict[str, tuple[Any, ...]]] = {
         "name": ("acme/net", "a-b_1/Net-1.x", "acme/9"),
         "head": (("head", "head_dist"), lambda _model: ("fc",)),
         "blocks": ((BLOCK, BlockSpec("layer1", ("layer1",))), lambda _model: (BLOCK,)),
+        "output_field": (None, "logits"),
         "weights": ((), (WEIGHTS, dataclasses.replace(WEIGHTS, tag="V2"))),
         "classifier": (None, "classifier"),
         "aux_heads": ((), ("aux1", "aux2")),

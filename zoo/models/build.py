@@ -10,6 +10,7 @@ from torch import nn
 
 from zoo.errors import OptionError, PluginError, is_out_of_memory
 from zoo.models.head import Head, replace_head
+from zoo.models.output_field import return_field
 from zoo.models.weights.choose import WeightsSource, choose_input, choose_weights
 from zoo.models.weights.load import load_tensors, read_initial_tensors
 from zoo.plugin import BackboneSpec, InputSpec
@@ -58,7 +59,7 @@ def build_model(backbone: BackboneSpec, tag: str | None) -> nn.Module:
         raise PluginError(
             f"{failed}: its build returns a {type(model).__name__}, not an nn.Module{find_definition(backbone.build)}."
         )
-    return model
+    return model if backbone.output_field is None else return_field(model, backbone.output_field)
 
 
 def build_backbone(

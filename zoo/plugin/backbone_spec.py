@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING
 
 from zoo.errors import NameNotFound
 from zoo.plugin.block_spec import BlockSpec
+from zoo.plugin.capabilities import Capability, check_capabilities
 from zoo.plugin.fields import (
     accepting_licence,
     are_distinct,
     are_paths,
-    are_reasons,
     are_specs,
     check_when_made,
     is_count,
@@ -28,16 +28,6 @@ from zoo.plugin.weights_spec import WeightsSpec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-Capability = Literal["image_sizes", "bf16", "gradient_checkpointing", "export", "compile"]
-
-#: Capabilities that a backbone can declare.
-CAPABILITIES = get_args(Capability)
-#: Capabilities that every backbone has unless it declares why not.
-EXPECTED = ("freezing", "cached_features")
-
-_CLAIMS = (*EXPECTED, *CAPABILITIES)
-_CAPABILITY_NAMES, _CLAIM_NAMES = ", ".join(CAPABILITIES), ", ".join(_CLAIMS)
 
 QUALIFIED_NAME = re.compile(r"[a-z][a-z0-9_-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
 CONSTRUCTOR = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\(([^{}\n]*\{(num_classes|image_size)\})*[^{}\n]*\)")
@@ -103,6 +93,9 @@ class BackboneSpec:
     aux_heads: tuple[str, ...] = ()
     #: Weight of the loss of each auxiliary head.
     aux_weight: float = 0.0
+    #: Field of the model's output that holds the logits, such as ``logits``, if the forward pass returns an object or a
+    #: mapping; None if it returns a tensor. The model that zoo builds returns the value of this field.
+    output_field: str | None = None
     #: Function ``convert(tag, tensors)`` that maps the tensors of a published file to the model's own parameter names;
     #: None if the names are the same.
     convert: Callable[[str, Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None
@@ -193,6 +186,11 @@ def check_backbone_fields(spec: BackboneSpec) -> None:
             callable(spec.head) or (are_paths(spec.head) and spec.head != ()),
             "a nonempty tuple of distinct dotted paths, or a function that takes (model)",
         ),
+        (
+            "output_field",
+            spec.output_field is None or (is_text(spec.output_field) and spec.output_field.isidentifier()),
+            "the name of a field, or None",
+        ),
         ("aux_heads", are_paths(spec.aux_heads), "a tuple of distinct dotted paths"),
         ("aux_weight", is_number(spec.aux_weight) and spec.aux_weight >= 0, "a number of at least 0"),
         ("blocks", are_blocks, "a nonempty tuple of BlockSpec, or a function that takes (model)"),
@@ -204,24 +202,3 @@ def check_backbone_fields(spec: BackboneSpec) -> None:
     tags = [weights.tag for weights in spec.weights]
     if not are_distinct(tags):
         refuse(spec, "weights", tags, "a tuple of weights with distinct tags")
-
-
-def check_capabilities(spec: BackboneSpec) -> None:
-    """Check the capabilities that a backbone declares, and its expected failures."""
-    supports, unsupported = spec.supports, spec.unsupported
-    require(
-        spec,
-        ("supports", _are_capabilities(supports), f"a tuple of distinct values from {_CAPABILITY_NAMES}"),
-        (
-            "unsupported",
-            are_reasons(unsupported) and unsupported.keys() <= {*_CLAIMS},
-            f"a mapping from any of {_CLAIM_NAMES} to reasons",
-        ),
-        ("expected_failures", are_reasons(spec.expected_failures), "a mapping from names of checks to reasons"),
-    )
-    if both := [name for name in supports if name in unsupported]:
-        refuse(spec, "supports", supports, f"a tuple without {', '.join(both)}, because unsupported also contains it")
-
-
-def _are_capabilities(value: Any) -> bool:
-    return type(value) is tuple and all(name in CAPABILITIES for name in value) and len({*value}) == len(value)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from field_values import BLOCK, GOOD, LIKE_FILES, RIGHT, WEIGHTS, WRONG
 from zoo.errors import PluginError
 from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec
-from zoo.plugin.backbone_spec import CAPABILITIES, QUALIFIED_NAME, check_backbone
+from zoo.plugin.backbone_spec import QUALIFIED_NAME, check_backbone
+from zoo.plugin.capabilities import CAPABILITIES
 from zoo.plugin.dataset_spec import DATASET_NAME
 from zoo.plugin.fields import NAMESPACE, checks_deferred
 from zoo.plugin.weights_spec import NO_TAGS, TAG

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from zoo.plugin.backbone_spec import CAPABILITIES, EXPECTED
+from zoo.plugin.capabilities import CAPABILITIES, EXPECTED
 from zoo.testing import checks
 from zoo.testing.promises import BY_NAME, CHECKS, LEVELS, Check, list_checks
 

@@ -10,7 +10,7 @@ import pytest
 
 from zoo.errors import PluginError
 from zoo.plugin import BackboneSpec
-from zoo.plugin.backbone_spec import CAPABILITIES, EXPECTED
+from zoo.plugin.capabilities import CAPABILITIES, EXPECTED
 from zoo.plugin.fields import checks_deferred
 from zoo.testing.backbone_under_test import BackboneUnderTest
 from zoo.testing.plugin_under_test import PluginUnderTest, examine

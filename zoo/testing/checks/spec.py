@@ -16,9 +16,9 @@ from zoo.plugin.backbone_spec import (
     check_backbone_fields,
     check_backbone_license,
     check_backbone_name,
-    check_capabilities,
 )
 from zoo.plugin.block_spec import check_block
+from zoo.plugin.capabilities import check_capabilities
 from zoo.plugin.input_spec import check_input
 from zoo.plugin.weights_spec import check_weights
 from zoo.registry.plugins.discovery import get_claims
