@@ -15,8 +15,9 @@ Example:
 
 from __future__ import annotations
 
-from zoo.plugin.backbone_spec import BackboneSpec, Capability
+from zoo.plugin.backbone_spec import BackboneSpec
 from zoo.plugin.block_spec import BlockSpec
+from zoo.plugin.capabilities import Capability
 from zoo.plugin.dataset_spec import DatasetSpec
 from zoo.plugin.fields import checks_deferred
 from zoo.plugin.hooks import API_VERSION, Hooks, hookimpl
