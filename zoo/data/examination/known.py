@@ -21,7 +21,7 @@ from zoo.files.versions import read_versions
 
 #: Increase this number when a hash changes, or when zoo reads or refuses different files. Traits that were recorded
 #: before are then not used any more.
-VERSION = 2
+VERSION = 3
 #: Packages whose versions affect which files can be decoded, and to which pixels.
 _DECODERS = ("zoo", "torch", "torchvision", "pillow")
 #: Limits that affect which files can be decoded.

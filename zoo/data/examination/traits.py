@@ -47,5 +47,5 @@ def measure_traits(image: Decoded) -> Traits:
     """Measure the traits of a decoded image."""
     shrunk = shrink(image.pixels)
     height, width = image.pixels.shape[1:]
-    darkest, brightest = round(shrunk.min().item()), round(shrunk.max().item())
+    darkest, brightest = int(shrunk.min()), int(shrunk.max())
     return Traits(image.format, image.marks, image.peak, width, height, darkest, brightest, hash_image(shrunk))
