@@ -13,7 +13,7 @@ from zoo.plugin.dataset_spec import check_dataset
 from zoo.plugin.fields import NAMESPACE
 from zoo.plugin.source_spec import check_source
 from zoo.registry.plugins.discovery import FIRST_PARTY
-from zoo.registry.plugins.load import refuse_unusable_prefixes
+from zoo.registry.plugins.listed import Listed, leave_out_unusable_prefixes
 from zoo.testing.plugin_under_test import PluginUnderTest
 from zoo.testing.results.result import CannotCheck, CheckFailed, NotApplicable, describe_with_place
 from zoo.testing.spdx import refuse_prose
@@ -97,7 +97,8 @@ def sources(plugin: PluginUnderTest) -> None:
         raise NotApplicable("it provides no data sources")
     for source in plugin.sources:
         check_source(source)
-    refuse_unusable_prefixes(plugin)
+    if problems := leave_out_unusable_prefixes(Listed(plugin.sources), plugin.namespace).problems:
+        raise problems[0]
 
 
 def drawn(plugin: PluginUnderTest) -> None:
