@@ -129,7 +129,8 @@ def _generate(dataset: DatasetSpec) -> dict[str, str]:
         if effects.connections:
             raise CheckFailed(
                 f"the data set {dataset.name} connects to {effects.connections[0]} while it is generated; "
-                "declare the `url` in the spec, and zoo will download it."
+                "declare the `url` in the spec, and zoo will download it.",
+                effects.place,
             )
         if effects.error is not None:
             raise CheckFailed(f"generating the data set {dataset.name} fails: {describe_with_place(effects.error)}.")
