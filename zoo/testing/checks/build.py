@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from zoo.models.meta_device import build_on_meta, make_on_meta
 from zoo.models.weights.choose import input_for
@@ -39,6 +40,8 @@ def meta(backbone: BackboneUnderTest) -> None:
         has_read = "meta" in message
         advice = "do not read tensor values: tensors on the meta device have none" if has_read else "fix the builder"
         raise CheckFailed(f"{message}; {advice}.") from effects.error
+    if lazy := [name for name, parameter in backbone.meta.named_parameters() if is_lazy(parameter)]:
+        raise CheckFailed(f"the parameter {shorten(lazy)} has no shape yet; run the model once in build().")
     again, _ = backbone.rebuilding
     if again is backbone.meta:
         raise CheckFailed("building returns the same model object every time; build a new one each time.")

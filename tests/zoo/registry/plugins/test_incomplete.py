@@ -92,7 +92,7 @@ def test_list_shows_the_rest_and_names_the_culprit(site: Site) -> None:
     site.add("slip", SLIPS["has-a-wrong-field-in-one"].source)
     result = site.run("list", "slip/*")
     assert result.returncode == 0
-    assert ["slip/a", "slip/c"] == [line.split()[0] for line in result.stdout.splitlines() if line.startswith("slip/")]
+    assert [line.split()[0] for line in result.stdout.splitlines() if line.startswith("slip/")] == ["slip/a", "slip/c"]
     assert "warning: plugin slip is incomplete: BackboneSpec 'slip/b' has params='5M'" in result.stderr
 
 
