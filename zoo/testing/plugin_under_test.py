@@ -131,7 +131,8 @@ def _list_usable(plugin: PluginUnderTest, specs: tuple[T, ...]) -> tuple[T, ...]
             fault = f"it lists a spec with name={spec.name!r:.80}; it must be a string."
             plugin.faults.setdefault("plugin.listed", fault)
         elif twin := usable.get(spec.name.lower()):
-            fault = f"it lists {spec.name} and {twin.name}; rename one of them."
+            place = plugin.made.find_place(spec)
+            fault = f"it lists {spec.name} and {twin.name}; rename one of them{place and f' ({place})'}."
             plugin.faults.setdefault("plugin.names", fault)
         else:
             usable[spec.name.lower()] = spec

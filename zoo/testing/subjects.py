@@ -10,6 +10,15 @@ from zoo.testing.results.place import find_function, find_place
 #: Checks of what a spec declares as data: the place is that of the spec.
 _OF_SPEC = ("build.params", "build.upstream", "head.found", "head.mlp", "weights.", "blocks.")
 
+#: The hook that each check of a plugin is about.
+_HOOKS = {
+    "plugin.light": "zoo_backbones", "plugin.quiet": "zoo_backbones", "plugin.listed": "zoo_backbones",
+    "plugin.names": "zoo_backbones", "plugin.datasets": "zoo_datasets", "plugin.drawn": "zoo_datasets",
+    "plugin.sources": "zoo_data_sources",
+}  # fmt: skip
+#: Checks of a plugin that are not about its code.
+_OF_DISTRIBUTION = ("plugin.requirements", "plugin.namespace")
+
 
 def find_place_of(failure: BaseException, check: Check, plugin: PluginUnderTest, under_test: object) -> str:
     """Return the file and line of the plugin's or upstream's code that a failed check is about.
@@ -24,12 +33,25 @@ def find_place_of(failure: BaseException, check: Check, plugin: PluginUnderTest,
         under_test: What the check received: the plugin, a declaration or a backbone.
     """
     spec = getattr(under_test, "spec", None)
+    place: str = getattr(failure, "place", "")
     if check.level == "static" and isinstance(spec, BackboneSpec):
-        return plugin.made.find_place(spec)
-    place: str = getattr(failure, "place", "") or find_place(failure.__cause__ or failure)
-    if place or not isinstance(spec, BackboneSpec):
+        return place or plugin.made.find_place(spec)
+    place = place or find_place(failure.__cause__ or failure)
+    if not isinstance(spec, BackboneSpec):
+        return place or _find_hook(failure, check, plugin)
+    if place:
         return place
     return _find_function(check, spec, under_test) or plugin.made.find_place(spec)
+
+
+def _find_hook(failure: BaseException, check: Check, plugin: PluginUnderTest) -> str:
+    """Return the place of the hook that a check of a plugin is about, or of the plugin's module."""
+    if plugin.module is None or check.name in _OF_DISTRIBUTION:
+        return ""
+    named = str(failure).partition(" ")[0]  # A message about a hook begins with its name.
+    names = (named, _HOOKS.get(check.name, ""))
+    places = (find_function(hook) for name in names if callable(hook := getattr(plugin.module, name, None)))
+    return next(filter(None, places), f"{plugin.module.__file__}:1")
 
 
 def _find_function(check: Check, spec: BackboneSpec, under_test: object) -> str:

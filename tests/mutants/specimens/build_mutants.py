@@ -55,11 +55,7 @@ def is_not_a_module(model: Any, _torch: Any) -> nn.Module:
     return model.state_dict()  # type: ignore[no-any-return]  # the fault
 
 
-@built(
-    {
-        "build.meta": "the parameter layer1.0.weight, layer1.0.bias (2 in all) has no shape yet; run the model once in build()"
-    }
-)
+@built({"build.meta": "layer1.0.weight, layer1.0.bias (2 in all) has no shape yet; run the model once in build()"})
 def is_not_initialized(model: Any, torch: Any) -> None:
     model.layer1[0] = torch.nn.LazyConv2d(8, 3, padding=1)
 

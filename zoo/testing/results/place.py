@@ -15,7 +15,7 @@ from zoo.registry.plugins.place import find_definition
 #: A file and a line in parentheses, as in ``(/site-packages/acme/nets.py:12)``.
 PLACE = re.compile(r"\(([^()\s][^()]*?\.\w+:\d+)\)")
 #: Packages that call a plugin's code, or that it calls, and whose lines say nothing to its author.
-_BETWEEN = frozenset({"zoo", "pluggy", "torch", "pytest", "_pytest", "safetensors"})
+_BETWEEN = frozenset({"zoo", "pluggy", "torch", "pytest", "_pytest", "safetensors", "packaging", "PIL"})
 
 
 def find_place(error: BaseException, package: str = "") -> str:
