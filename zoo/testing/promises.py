@@ -73,6 +73,7 @@ CHECKS: tuple[Check, ...] = (
     Check("plugin.drawn", "cpu",
           "every data set with `make` is generated offline, can be read, and is the same every time",
           ("plugin.datasets",)),
+    Check("plugin.finds", "cpu", "zoo_find_backbone returns None for a name that no backbone has", ("plugin.hooks",)),
     Check("plugin.tracked", "cpu",
           "event hooks accept the events of a real run, print nothing to stdout and change nothing",
           ("plugin.hooks",)),

@@ -157,3 +157,9 @@ def zoo_epoch_ended(run: Mapping[str, Any], epoch: Mapping[str, Any]) -> None:
     """Note the accuracy of an epoch."""
     with Path(run["path"], "good.txt").open("a") as notes:
         notes.write(f"{epoch['val_accuracy']}\n")
+
+
+@hookimpl
+def zoo_find_backbone(name: str) -> BackboneSpec | None:
+    """Find the network under another name."""
+    return declare_conv("good/other") if name == "other" else None

@@ -21,7 +21,7 @@ def install_all(folder: Path) -> None:
         module = f"plugin_{name}".replace("-", "_").lower()
         (folder / f"{module}.py").write_text(mutant.source.replace("NAMESPACE", name))
         for distribution in mutant.distributions or (f"zoo-{name}",):
-            install(folder, name, module, distribution, mutant.requires)
+            install(folder, name, mutant.module or module, distribution, mutant.requires)
     _write_weights(folder)
     importlib.invalidate_caches()
 

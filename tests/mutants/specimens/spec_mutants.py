@@ -145,3 +145,14 @@ declared(
     {"spec.fields": "its blocks is called with (model), but takes ()"},
     lambda: {"blocks": lambda: BLOCKS},
 )
+
+declared(
+    "size-with-the-channels-last",
+    {"spec.input": "size (16, 16, 3) has the channels last; write (channels, height, width)"},
+    lambda: {"input": replace(INPUT, size=(16, 16, 3))},
+)
+declared(
+    "weights-at-a-web-page",
+    {"spec.weights": "weights V1 have the url of a web page, https://github.com/acme/nets/blob/main/net.safetensors"},
+    lambda: {"weights": (declare_weights(url="https://github.com/acme/nets/blob/main/net.safetensors"),)},
+)

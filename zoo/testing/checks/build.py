@@ -22,6 +22,9 @@ from zoo.testing.suggestions import shorten
 #: Number of classes for ``build.upstream``; it must differ from ``num_classes`` of the network as built.
 CLASSES = 2
 
+#: Modules that contain a model and change the names of its parameters.
+AROUND = ("DataParallel", "DistributedDataParallel", "OptimizedModule", "RecursiveScriptModule")
+
 
 def offline(backbone: BackboneUnderTest) -> None:
     """Build on the meta device; connections are refused and recorded."""
@@ -40,6 +43,8 @@ def meta(backbone: BackboneUnderTest) -> None:
         has_read = "meta" in message
         advice = "do not read tensor values: tensors on the meta device have none" if has_read else "fix the builder"
         raise CheckFailed(f"{message}; {advice}.") from effects.error
+    if (kind := type(backbone.meta).__name__) in AROUND:
+        raise CheckFailed(f"building returns a {kind} around the model; return the model itself.")
     if lazy := [name for name, parameter in backbone.meta.named_parameters() if is_lazy(parameter)]:
         raise CheckFailed(f"the parameter {shorten(lazy)} has no shape yet; run the model once in build().")
     again, _ = backbone.rebuilding
