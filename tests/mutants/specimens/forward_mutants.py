@@ -86,3 +86,20 @@ def ignores_its_images(model: Any, _torch: Any) -> None:
 @built({"forward.independent": "logits depend on the rest of its batch; normalize with running statistics"})
 def normalizes_over_the_batch(model: Any, torch: Any) -> None:
     model.layer1.append(torch.nn.BatchNorm2d(8, affine=False, track_running_stats=False))
+
+
+@built({"forward.repeatable": "forward() changes its images in place; compute new tensors instead"})
+def shifts_its_images_in_place(model: Any, _torch: Any) -> None:
+    run = model.run_features
+    model.run_features = lambda images: run(images.sub_(0.5))
+
+
+@built({"forward.logits": "build the model with float32 parameters, and do not cast images"})
+def has_parameters_in_half_precision(model: Any, _torch: Any) -> None:
+    model.half()
+
+
+@built({"forward.logits": "forward() must not choose a device; use the device of the images"})
+def chooses_a_device(model: Any, torch: Any) -> None:
+    run = model.run_features
+    model.run_features = lambda images: run(images + torch.zeros(1, device="cuda:99"))

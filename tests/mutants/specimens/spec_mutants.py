@@ -134,3 +134,25 @@ declared(
     {"head.found": "it is declared to fail (upstream's own) but passes; remove the entry"},
     lambda: {"expected_failures": {"head.found": "upstream's own"}},
 )
+
+declared(
+    "builder-that-takes-num-classes",
+    {"spec.fields": "its build is called with (tag), but takes (tag, num_classes)"},
+    lambda: {"build": lambda tag, num_classes: None},  # noqa: ARG005  # the fault
+)
+declared(
+    "function-of-nothing-for-blocks",
+    {"spec.fields": "its blocks is called with (model), but takes ()"},
+    lambda: {"blocks": lambda: BLOCKS},
+)
+
+declared(
+    "size-with-the-channels-last",
+    {"spec.input": "size (16, 16, 3) has the channels last; write (channels, height, width)"},
+    lambda: {"input": replace(INPUT, size=(16, 16, 3))},
+)
+declared(
+    "weights-at-a-web-page",
+    {"spec.weights": "weights V1 have the url of a web page, https://github.com/acme/nets/blob/main/net.safetensors"},
+    lambda: {"weights": (declare_weights(url="https://github.com/acme/nets/blob/main/net.safetensors"),)},
+)

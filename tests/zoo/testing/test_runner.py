@@ -58,7 +58,7 @@ def _raise(error: BaseException | None) -> None:
 
 
 #: Location of that error, as results show it.
-PLACE = f"test_runner.py:{_raise.__code__.co_firstlineno + 2}"
+PLACE = f"{__file__}:{_raise.__code__.co_firstlineno + 2}"
 
 
 # Statuses.
@@ -286,4 +286,6 @@ def test_every_check_of_a_plugin_has_one_result(shelf: Any) -> None:
         "plugin.datasets": "it provides no data sets",
         "plugin.sources": "it provides no data sources",
         "plugin.drawn": "it is above level static",
+        "plugin.finds": "it is above level static",
+        "plugin.tracked": "it is above level static",
     }

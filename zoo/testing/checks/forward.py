@@ -8,8 +8,8 @@ import re
 import torch
 from torch import Tensor, nn
 
-from zoo.registry.plugins.place import find_place
-from zoo.testing.backbone_under_test import BackboneUnderTest, all_differ
+from zoo.testing.backbone_under_test import BackboneUnderTest, all_differ, generate_images
+from zoo.testing.results.place import find_place
 from zoo.testing.results.result import CheckFailed, NotApplicable
 
 #: Largest difference between kernels for different batch sizes, as a fraction of the largest logit.
@@ -65,6 +65,8 @@ def refuses(backbone: BackboneUnderTest) -> None:
 def repeatable(backbone: BackboneUnderTest) -> None:
     """Run the same images twice on the CPU, in eval mode."""
     first, images = backbone.run(backbone.images[:1]), backbone.images
+    if not torch.equal(images, generate_images(backbone.smallest_size)):
+        raise CheckFailed("forward() changes its images in place; compute new tensors instead.")
     if not first.isfinite().all():
         raise CheckFailed("with random weights, its logits are not finite; change the initialization.")
     if not all_differ(backbone.run(images)):
@@ -89,7 +91,8 @@ def independent(backbone: BackboneUnderTest) -> None:
     model, images = copy.deepcopy(backbone.network.model).double().eval(), images.double()
     if not are_close(model(images[:1]), model(images)[:1], TOLERANCE):
         raise CheckFailed(
-            "in eval mode, an image's logits depend on the rest of its batch; normalize with running statistics."
+            "in eval mode, an image's logits depend on the rest of its batch; normalize with running statistics, "
+            "and keep the order of the images."
         )
 
 
@@ -114,6 +117,10 @@ def expect_logits(model: nn.Module, images: Tensor, num_classes: int, when: str,
 def choose_advice(error: Exception, advice: str) -> str:
     """Return how to fix a failing forward pass; the given advice only if the size of the images may be at fault."""
     text = str(error)
+    if re.search(r"NVIDIA|CUDA|cuda", text):
+        return "forward() must not choose a device; use the device of the images"
+    if re.search(r"type .* and .* should be the same|same dtype", text):
+        return "build the model with float32 parameters, and do not cast images"
     if "is not on the expected device meta" in text:
         return "register every tensor of the model as a parameter or a buffer"
     if re.search(r"\bmeta\b|register_meta", text):

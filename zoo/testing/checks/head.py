@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from contextlib import suppress
 
 import torch
@@ -12,7 +13,8 @@ from zoo.models.meta_device import build_on_meta
 from zoo.registry.head_design import HeadDesign
 from zoo.testing.backbone_under_test import AUX_CLASSES, BATCH, NUM_CLASSES, BackboneUnderTest
 from zoo.testing.checks.forward import are_close, expect_logits
-from zoo.testing.passes import recorded_inputs
+from zoo.testing.passes import averaging_on_meta, recorded_inputs
+from zoo.testing.results.place import find_function
 from zoo.testing.results.result import CheckFailed, NotApplicable
 from zoo.testing.suggestions import shorten
 
@@ -27,11 +29,34 @@ def found(backbone: BackboneUnderTest) -> None:
     """
     wanted = _count_logits(backbone)
     for path in (*backbone.head.paths, *backbone.head.aux_paths):
+        layer = backbone.meta.get_submodule(path)
+        if not _is_plain(layer):
+            raise CheckFailed(
+                f"the head {path} is a {type(layer).__name__} that does more than its base class, which replaces it; "
+                "move what it does to its input into a module before it.",
+                find_function(type(layer).forward),
+            )
         outputs = len(backbone.meta.get_parameter(f"{path}.weight"))
         if outputs != wanted:
             raise CheckFailed(
                 f"the head {path} has {outputs} outputs, but the model has {wanted} logits; declare a different layer."
             )
+
+
+@torch.no_grad()
+def _is_plain(layer: nn.Module) -> bool:
+    """Return whether a layer with a forward() of its own computes the same as its base class does."""
+    base: type[nn.Linear | nn.Conv2d] = nn.Linear if isinstance(layer, nn.Linear) else nn.Conv2d
+    if type(layer).forward is base.forward:
+        return True
+    copied = copy.deepcopy(layer).to_empty(device="cpu").float()
+    assert isinstance(copied, (nn.Linear, nn.Conv2d)), "get_head ensures this"
+    generator = torch.Generator().manual_seed(0)
+    for tensor in (*copied.parameters(), *copied.buffers()):
+        tensor.copy_(torch.randn(tensor.shape, generator=generator))
+    size = (2, copied.in_features) if isinstance(copied, nn.Linear) else (2, copied.in_channels, 8, 8)
+    features = torch.randn(size, generator=generator)
+    return are_close(copied(features), base.forward(copied, features), 1e-4)  # type: ignore[arg-type]  # they match
 
 
 def _count_logits(backbone: BackboneUnderTest) -> int:
@@ -87,7 +112,8 @@ def _describe_failure(backbone: BackboneUnderTest, failure: Exception) -> str:
     num_classes = backbone.spec.num_classes
     model, _ = backbone.attach_heads(num_classes)
     try:
-        model.train()(backbone.make_meta_images(backbone.smallest_size))
+        with averaging_on_meta(model):
+            model.train()(backbone.make_meta_images(backbone.smallest_size))
     except Exception as own:  # noqa: BLE001  # it is reported
         return f"in training mode, it fails even with heads of its own {num_classes} classes: {own}; fix forward()."
     return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,9 +24,16 @@ from zoo.plugin.input_spec import check_input
 from zoo.plugin.weights_spec import check_weights
 from zoo.registry.plugins.discovery import get_claims
 from zoo.testing.promises import OLD_NAMES, list_checks
+from zoo.testing.results.place import find_function
 from zoo.testing.results.result import CheckFailed
 from zoo.testing.runner import Declaration
+from zoo.testing.signatures import find_call_fault
 from zoo.testing.spdx import refuse_prose
+
+#: Addresses of pages that show a file or ask a question, instead of sending the file.
+PAGES = re.compile(
+    r"https?://((github\.com|huggingface\.co)/.+/(blob|tree)/|drive\.google\.com/|(www\.)?dropbox\.com/.*[?&]dl=0)"
+)
 
 
 def name(declared: Declaration) -> None:
@@ -42,12 +50,18 @@ def fields(declared: Declaration) -> None:
         for block in declared.spec.blocks:
             assert isinstance(block, BlockSpec)  # check_backbone_fields ensures this
             check_block(block)
+    for field, argument in (("build", "tag"), ("head", "model"), ("blocks", "model")):
+        function = getattr(declared.spec, field)
+        if callable(function) and (fault := find_call_fault(function, argument)):
+            raise CheckFailed(f"its {field} {fault}.", find_function(function))
 
 
 def input(declared: Declaration) -> None:  # noqa: A001  # a check's name
     """Check the input of the backbone, and the inputs that its weights declare."""
     inputs = declared.spec.input, *(own.input for own in _list_weights(declared))
     for expected in (own for own in inputs if isinstance(own, InputSpec)):  # spec.fields reports other types
+        if isinstance(expected.size, tuple) and expected.size[-1:] == (3,) and expected.size[0] != 3:
+            raise CheckFailed(f"size {expected.size} has the channels last; write (channels, height, width).")
         check_input(expected)
         if expected.min_size is not None and expected.min_size > min(expected.size[1:]):
             raise CheckFailed(f"min_size {expected.min_size} is larger than the input size {expected.size}; lower it.")
@@ -64,6 +78,10 @@ def weights(declared: Declaration) -> None:
         url = published.url
         if url is None:
             raise CheckFailed(f"weights {published.tag} have no url; declare one, or leave them out.")
+        if PAGES.search(url):
+            raise CheckFailed(
+                f"weights {published.tag} have the url of a web page, {url}; declare the address of the file itself."
+            )
         if url.startswith("file:"):
             _expect_in_wheel(declared, published.tag, url)
         if read_suffix(file_name(url)) in PICKLES and published.sha256 is None:
