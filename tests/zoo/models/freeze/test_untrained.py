@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from masked import FIXED, make_masked
+import zoo
+from masked import FIXED, make_masked, make_masked_registry
 from zoo.errors import OptionError, PluginError
 from zoo.models.blocks import list_blocks
 from zoo.models.build import Network, attach_head, build_model
@@ -109,6 +110,25 @@ def test_constants_are_part_of_the_digest(train: str) -> None:
         with torch.no_grad():
             network.model.get_parameter(name).view(-1)[0] += 1
         assert frozen.digest() != before, name
+
+
+@pytest.mark.parametrize("train", ["all", "layer1,head"])
+def test_freezing_a_module_that_zoo_built_never_trains_its_constants(train: str) -> None:
+    model = zoo.build("net", weights="none", num_classes=2, registry=make_masked_registry())
+    for scope in ("head", train):
+        zoo.freeze(model, scope)
+        trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+        assert trained
+        assert not trained & {*FIXED}
+    assert "layer1.0.weight" in trained
+
+
+def test_freezing_any_other_module_trains_what_is_selected() -> None:
+    model = make_masked().build(None)
+    zoo.freeze(model, "all")
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    zoo.freeze(model, "all,!*.mask,!positions")
+    assert {name for name, parameter in model.named_parameters() if not parameter.requires_grad} == {*FIXED}
 
 
 def test_an_integer_constant_can_be_frozen_again() -> None:

@@ -69,10 +69,7 @@ def test_constants_and_unused_parameters_count_as_frozen(photos: Path, output: P
 
 
 def test_a_note_names_the_constants_that_the_trained_part_contains(photos: Path, tmp_path: Path) -> None:
-    note = (
-        "note: 640 parameters in 2 tensors (positions, layer1.mask) have `requires_grad=False` in the network, so they "
-        "are never trained"
-    )
+    note = "note: never trained, because of requires_grad=False: 640 parameters in 2 tensors (positions, layer1.mask)"
     assert note in run(photos, tmp_path / "all")
     assert note not in run(photos, tmp_path / "head", train="head")
 
@@ -113,8 +110,8 @@ def test_parameters_that_your_own_network_has_frozen_stay_frozen(photos: Path, o
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     zoo.finetune(network, photos, output=output, progress=progress, **OWN)
     note = (
-        "note: 1,240 parameters in 6 tensors (positions, layer1.mask, layer1.0.weight, ...) have `requires_grad=False` "
-        "in the network, so they are never trained; set it to True for those that should be trained"
+        "note: never trained, because of requires_grad=False: 1,240 parameters in 6 tensors (positions, layer1.mask, "
+        "layer1.0.weight, ...); set it to True for those that should be trained"
     )
     assert note in progress.lines
     model = load_model(output)
