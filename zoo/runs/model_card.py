@@ -132,9 +132,9 @@ is needed to repeat the run."""
 
 
 def _describe_missing(facts: Mapping[str, Any]) -> str:
-    """Return how many of the trained parameters got no gradient in the last phase."""
+    """Return how many of the trained parameters got no gradient in the first step of the last phase."""
     missing = [found["params"] for found in facts.get("no_gradient", ()) if found["phase"] == len(facts["phases"])]
-    return f"No gradient reached {missing[0]:,} of these parameters,\nso they did not change. " if missing else ""
+    return f"In the first step, no gradient\nreached {missing[0]:,} of these parameters. " if missing else ""
 
 
 def _describe_kept(facts: Mapping[str, Any]) -> str:
