@@ -74,6 +74,12 @@ def test_a_note_names_the_constants_that_the_trained_part_contains(photos: Path,
     assert note not in run(photos, tmp_path / "head", train="head")
 
 
+@pytest.mark.parametrize("train", ["all", "from:layer1"])
+def test_constants_in_the_trained_part_do_not_affect_what_is_cached(photos: Path, output: Path, train: str) -> None:
+    lines = run(photos, output, train=train, augment="none")
+    assert not any("frozen features are computed in every epoch" in line for line in lines)
+
+
 @pytest.mark.parametrize("train", ["all", "gradual"])
 def test_a_resumed_run_keeps_the_constants(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, train: str
