@@ -113,6 +113,8 @@ WRONG: dict[type, dict[str, tuple[Any, ...]]] = {
         "classifier": NO_TEXTS[1:],
         "aux_heads": NO_PATHS,
         "aux_weight": (-0.1, "0.4", None, math.nan, math.inf, True),
+        "fixed": NO_PATHS,
+        "unused": NO_PATHS,
         "output_field": (*NO_TEXTS[1:], "out.logits", "0", " logits"),
         "convert": ("convert", 3),
         "upstream": (*NO_TEXTS[1:], "timm", "==1.0", "timm>=1.0", "timm==", "timm==1.0 or so"),
@@ -184,6 +186,8 @@ RIGHT: dict[type, dict[str, tuple[Any, ...]]] = {
         "classifier": (None, "classifier"),
         "aux_heads": ((), ("aux1", "aux2")),
         "aux_weight": (0, 0.4),
+        "fixed": ((), ("mask", "layer1.mask"), lambda _model: ("mask",)),
+        "unused": ((), ("mask_token",), lambda _model: ("mask_token",)),
         "convert": (None, print),
         "upstream": (None, "timm==1.0.31"),
         "constructor": (

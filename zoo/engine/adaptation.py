@@ -56,7 +56,7 @@ class Adapter:
 
     def _step(self, tensors: Mapping[str, Tensor], views: Tensor) -> dict[str, Tensor]:
         """Return the parameters after a step."""
-        names = [name for name, _ in self._model.named_parameters() if tensors[name].is_floating_point()]
+        names = [name for name, parameter in self._model.named_parameters() if parameter.requires_grad]
         parameters = {name: tensors[name].requires_grad_() for name in names}
         loss = marginal_entropy(functional_call(self._model, {**tensors, **parameters}, (views,)))
         if not loss.requires_grad:

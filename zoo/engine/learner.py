@@ -68,6 +68,8 @@ class Learner:
     compiled: CompiledModel | None = None
     #: Number of optimizer steps so far.
     steps: int = 0
+    #: Whether the phase has looked for parameters without gradients, which it does after its first step.
+    is_examined: bool = False
 
     def give_up_compiling(self, reason: str) -> None:
         """Run the model uncompiled from now on, and report the reason."""

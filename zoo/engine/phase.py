@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +23,10 @@ from zoo.engine.learner import Learner
 from zoo.engine.loop import EpochProgress, Score, Sums, evaluate, train_one_epoch
 from zoo.engine.metrics import Epoch, find_best
 from zoo.engine.micro_batches import MicroBatches
+from zoo.engine.missing_gradients import find_missing_gradients
 from zoo.engine.mixup import build_mix
 from zoo.engine.optimizer import build_optimizer
+from zoo.engine.phase_callbacks import PhaseCallbacks
 from zoo.engine.schedule import Schedule, count_drops
 from zoo.engine.state import TrainingState, list_trainable_state
 from zoo.engine.torch_compile import CompiledModel, find_obstacle
@@ -38,26 +39,6 @@ from zoo.models.head import is_below_any
 from zoo.models.sharding import is_sharded
 from zoo.progress import Advance, Progress
 from zoo.registry.recipe import Recipe
-
-
-class PhaseCallbacks(Protocol):
-    """Functions that are called during a phase."""
-
-    def on_step(self) -> None:
-        """Called after each step."""
-
-    def on_epoch(self, epoch: Epoch, probabilities: Tensor, model: nn.Module, *, is_best: bool) -> None:
-        """Called after each epoch.
-
-        Args:
-            epoch: Results of the epoch.
-            probabilities: Probabilities of the validation images, of shape (N, classes).
-            model: Full model. Its weights are the moving average if the recipe asks for one.
-            is_best: Whether to keep this epoch's model: if it is the best so far, or if a fold is held out.
-        """
-
-    def on_unreadable(self, found: Mapping[str, str]) -> None:
-        """Called before `on_epoch` if the images were not examined, with the unreadable ones so far and the reasons."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +91,8 @@ class Phase:
 
         def on_step() -> None:
             current.seconds = time.monotonic() - started
+            if not learner.is_examined:
+                self._examine(learner, state.phase + 1, callbacks, progress)
             callbacks.on_step()
 
         with progress.track(f"epoch {current.epoch + 1}", count) as advance:
@@ -127,6 +110,15 @@ class Phase:
                     callbacks.on_epoch(epoch, probabilities, self.network.model, is_best=is_best)
                     # This comes last, so that a run resumed from an earlier checkpoint repeats the evaluation.
                     state.end_epoch(epoch)
+
+    def _examine(self, learner: Learner, phase: int, callbacks: PhaseCallbacks, progress: Progress) -> None:
+        """Report and record the parameters that no gradient reached in the first step."""
+        learner.is_examined = True
+        trained = (parameter for group in learner.optimizer.param_groups for parameter in group["params"])
+        found = find_missing_gradients(self.network.model, trained, phase)
+        if found:
+            progress.say(f"note: {found}")
+            callbacks.on_missing_gradients(found)
 
     def _train(
         self,

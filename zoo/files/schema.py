@@ -116,6 +116,19 @@ class Params(TypedDict):
     total: Count
     #: Number of trainable parameters. The key is part of the format of run.json.
     learning: Count
+    #: Numbers of the parameters that are never trained: with ``requires_grad=False``, and declared as unused.
+    fixed: NotRequired[Count]
+    unused: NotRequired[Count]
+
+
+class NoGradient(TypedDict):
+    """The parameters of a phase that should have been trained, but that no gradient reached."""
+
+    phase: Positive
+    tensors: Positive
+    params: Count
+    learning: Count
+    names: list[Name]
 
 
 class PhaseFacts(TypedDict):
@@ -150,6 +163,7 @@ class BegunRun(TypedDict):
     versions: NotRequired[dict[Name, Text]]
     params: Params
     phases: Annotated[list[PhaseFacts], Meta(min_length=1)]
+    no_gradient: NotRequired[list[NoGradient]]
 
 
 class Run(BegunRun):

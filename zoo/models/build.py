@@ -11,6 +11,7 @@ from torch import nn
 from zoo.errors import OptionError, PluginError, is_out_of_memory
 from zoo.models.head import Head, replace_head
 from zoo.models.output_field import return_field
+from zoo.models.untrained import list_fixed, list_unused, remember_fixed
 from zoo.models.weights.choose import WeightsSource, choose_input, choose_weights
 from zoo.models.weights.load import load_tensors, read_initial_tensors
 from zoo.plugin import BackboneSpec, InputSpec
@@ -35,6 +36,11 @@ class Network:
     model: nn.Module
     #: Location of the head in the model.
     head: Head
+    #: Names of the parameters that are never trained, because upstream builds them with ``requires_grad=False``.
+    fixed: frozenset[str] = frozenset()
+    #: Names of the parameters that are never trained, because the backbone declares that the forward pass does not use
+    #: them.
+    unused: frozenset[str] = frozenset()
     #: Changes to the input that the weights expect.
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     #: How the network was built if no plugin provides it, else None.
@@ -44,6 +50,11 @@ class Network:
     def input(self) -> InputSpec:
         """The input of the model."""
         return self.preprocessing.apply(choose_input(self.backbone, self.initial_weights))
+
+    @property
+    def untrained(self) -> frozenset[str]:
+        """Names of all parameters that are never trained."""
+        return self.fixed | self.unused
 
 
 def build_model(backbone: BackboneSpec, tag: str | None) -> nn.Module:
@@ -92,12 +103,13 @@ def attach_head(
     Args:
         backbone: The backbone of the model.
         source: The weights that the model was initialized with.
-        model: The model.
+        model: The model, none of whose parameters has been frozen yet.
         head: The design of the new head: ``linear`` or ``mlp:W,W``.
         num_classes: The number of outputs of the new head.
     """
     design = HeadDesign.parse(head)
-    return Network(backbone, source, design, model, replace_head(backbone, model, num_classes, design))
+    place = replace_head(backbone, model, num_classes, design)
+    return Network(backbone, source, design, model, place, list_fixed(model), list_unused(backbone, model))
 
 
 @torch.no_grad()
@@ -165,4 +177,5 @@ def build(
     model, _ = build_backbone(resolved.backbone, source, Silent())
     if num_classes is not None:
         replace_head(resolved.backbone, model, num_classes, design)
+    remember_fixed(model)
     return model

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from zoo.models.freeze import is_trained
 from zoo.models.head import Head, is_below, is_below_any
 from zoo.models.trace import CannotTrace, Shape, Trace, trace
 from zoo.plugin import BlockSpec
@@ -128,6 +129,8 @@ class Layout:
     head: Head | None = None
     #: Prefixes of the names of trainable parameters; None means that ``requires_grad`` of each parameter says it.
     trainable: tuple[str, ...] | None = None
+    #: Names of parameters that are never trained, even under these prefixes.
+    untrained: frozenset[str] = frozenset()
 
 
 def trace_image(model: nn.Module, size: tuple[int, int, int]) -> Trace | CannotTrace:
@@ -205,7 +208,7 @@ class _Tree:
         return sum(
             parameter.numel()
             for name, parameter in parameters.items()
-            if (parameter.requires_grad if names is None else is_below_any(name, names))
+            if (parameter.requires_grad if names is None else is_trained(name, names, self.layout.untrained))
         )
 
     def _find_block(self, path: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -11,6 +12,7 @@ from torch import nn
 
 from zoo.errors import NameNotFound, OptionError
 from zoo.models.blocks import list_trainable
+from zoo.models.freeze import is_trained
 from zoo.models.head import Head, is_below_any
 from zoo.plugin import BlockSpec
 from zoo.registry.spelling import list_close
@@ -47,17 +49,36 @@ class Selection:
     matches: tuple[Match, ...] = ()
     #: Modules without tensors that run in training mode although frozen modules come after them.
     active: tuple[nn.Module, ...] = ()
+    #: Names of parameters that are never trained, even under these prefixes.
+    untrained: frozenset[str] = frozenset()
+
+    def trains(self, name: str) -> bool:
+        """Return whether a parameter is trained, or a buffer may change."""
+        return is_trained(name, self.trainable, self.untrained)
 
 
-def select(model: nn.Module, blocks: tuple[BlockSpec, ...], head: Head, scope: TrainScope) -> Selection:
+def select(
+    model: nn.Module,
+    blocks: tuple[BlockSpec, ...],
+    head: Head,
+    scope: TrainScope,
+    untrained: frozenset[str] = frozenset(),
+) -> Selection:
     """Return the part of a model that a scope without phases trains.
+
+    Args:
+        model: The model.
+        blocks: The blocks of the model, from input to output.
+        head: The location of the head.
+        scope: The scope of one phase, or terms.
+        untrained: Names of the parameters that are never trained.
 
     Raises:
         NameNotFound: If there is no such block, or if a term matches nothing.
         OptionError: If nothing is left to train.
     """
     if not scope.terms:
-        return Selection(list_trainable(blocks, head, scope))
+        return Selection(list_trainable(blocks, head, scope), untrained=untrained)
     tree = _Tensors(model, blocks, head)
     matches = [(term, tree.match(term)) for term in scope.terms]
     wanted = [names for term, names in matches if not term.is_negated]
@@ -65,11 +86,23 @@ def select(model: nn.Module, blocks: tuple[BlockSpec, ...], head: Head, scope: T
     for term, names in matches:
         selected -= names if term.is_negated else set()
     changing = tree.complete(selected)
-    if not any(name in changing for name in tree.parameters):
-        raise OptionError(f"`train` {scope} leaves nothing to train; remove a term that begins with !.")
+    _refuse_nothing(scope, changing & tree.parameters.keys(), untrained)
     trainable = tuple(_compress([name.split(".") for name in tree.names], changing, ()))
-    counted = tuple(Match(str(term), *tree.count(names)) for term, names in matches)
-    return Selection(trainable, counted, tuple(_list_active(model, head, trainable)))
+    counted = tuple(
+        Match(str(term), *tree.count(names if term.is_negated else names - untrained)) for term, names in matches
+    )
+    return Selection(trainable, counted, tuple(_list_active(model, head, trainable)), untrained)
+
+
+def _refuse_nothing(scope: TrainScope, selected: AbstractSet[str], untrained: frozenset[str]) -> None:
+    """Raise OptionError if none of the selected parameters can be trained."""
+    if not selected:
+        raise OptionError(f"`train` {scope} leaves nothing to train; remove a term that begins with !.")
+    if selected <= untrained:
+        raise OptionError(
+            f"`train` {scope} selects only parameters that are never trained ({_shorten(sorted(selected))}); "
+            "add other terms, such as head."
+        )
 
 
 @dataclass(frozen=True)

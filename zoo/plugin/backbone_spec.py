@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 QUALIFIED_NAME = re.compile(r"[a-z][a-z0-9_-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
 CONSTRUCTOR = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\(([^{}\n]*\{(num_classes|image_size)\})*[^{}\n]*\)")
 UPSTREAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*==\S+")
+_PREFIXES = "a tuple of distinct prefixes of parameter names, or a function that takes (model)"
 
 
 @accepting_licence
@@ -99,6 +100,12 @@ class BackboneSpec:
     aux_heads: tuple[str, ...] = ()
     #: Weight of the loss of each auxiliary head.
     aux_weight: float = 0.0
+    #: Prefixes of the names of parameters that upstream builds with ``requires_grad=False``, such as masks; or a
+    #: function that receives the built model and returns these prefixes. Training never changes them.
+    fixed: tuple[str, ...] | Callable[[nn.Module], tuple[str, ...]] = ()
+    #: Prefixes of the names of parameters that get no gradient, because the forward pass does not use them; or a
+    #: function that receives the built model and returns these prefixes. Training never changes them.
+    unused: tuple[str, ...] | Callable[[nn.Module], tuple[str, ...]] = ()
     #: Field of the model's output that holds the logits, such as ``logits``, if the forward pass returns an object or a
     #: mapping; None if it returns a tensor. The model that zoo builds returns the value of this field.
     output_field: str | None = None
@@ -203,6 +210,8 @@ def check_backbone_fields(spec: BackboneSpec) -> None:
             "the name of a field, or None",
         ),
         ("aux_heads", are_paths(spec.aux_heads), "a tuple of distinct dotted paths"),
+        ("fixed", callable(spec.fixed) or are_paths(spec.fixed), _PREFIXES),
+        ("unused", callable(spec.unused) or are_paths(spec.unused), _PREFIXES),
         ("aux_weight", is_number(spec.aux_weight) and spec.aux_weight >= 0, "a number of at least 0"),
         ("blocks", are_blocks, "a nonempty tuple of BlockSpec, or a function that takes (model)"),
         ("weights", are_specs(spec.weights, WeightsSpec), "a tuple of WeightsSpec"),

@@ -17,6 +17,7 @@ from zoo.files.versions import list_upstream, read_versions
 from zoo.models.build import Network
 from zoo.models.head import is_below_any
 from zoo.models.selection import Selection
+from zoo.models.untrained import count_parameters
 from zoo.plugin import BlockSpec
 from zoo.registry.recipe import Recipe
 
@@ -65,15 +66,16 @@ def describe_blocks(network: Network, blocks: Sequence[BlockSpec], selection: Se
         blocks: Blocks of the network, from input to output.
         selection: What is trained.
     """
-    model, trainable = network.model, selection.trainable
+    model = network.model
     tensors = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
     states: dict[str, set[bool]] = {block.name: set() for block in blocks}
     for name, _ in tensors:
         for block in blocks:
             if is_below_any(name, block.prefixes):
-                states[block.name].add(is_below_any(name, trainable))
+                states[block.name].add(selection.trains(name))
     parameters = dict(model.named_parameters())
-    is_head_trained = any(is_below_any(name, trainable) for name in parameters if network.head.covers(name))
+    is_head_trained = any(selection.trains(name) for name in parameters if network.head.covers(name))
+    untrained = {"fixed": network.fixed, "unused": network.unused}
     return {
         "blocks": [
             {"name": name, "learns": True in found, **({"partly": True} if len(found) > 1 else {})}
@@ -83,7 +85,8 @@ def describe_blocks(network: Network, blocks: Sequence[BlockSpec], selection: Se
         **({} if is_head_trained else {"head_learns": False}),
         "params": {
             "total": sum(parameter.numel() for parameter in parameters.values()),
-            "learning": sum(p.numel() for name, p in parameters.items() if is_below_any(name, trainable)),
+            "learning": sum(p.numel() for name, p in parameters.items() if selection.trains(name)),
+            **{kind: count_parameters(model, names) for kind, names in untrained.items() if names},
         },
     }
 

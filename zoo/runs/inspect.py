@@ -23,6 +23,7 @@ from zoo.models.meta_device import make_on_meta
 from zoo.models.own.own_network import open_own
 from zoo.models.selection import select
 from zoo.models.trace import CannotTrace, Trace
+from zoo.models.untrained import list_fixed, list_unused
 from zoo.models.weights.choose import input_for
 from zoo.plugin import BackboneSpec
 from zoo.registry.head_design import HeadDesign
@@ -134,7 +135,9 @@ def _inspect_found(found: _Found, request: _Request) -> Inspection:
             traced = trace_image(model, size)
     scope = request.scope or found.scope
     blocks = list_blocks(found.backbone, model, head)
-    layout = Layout(blocks, head, select(model, blocks, head, list_stages(scope, blocks)[-1]).trainable)
+    untrained = list_fixed(model) | list_unused(found.backbone, model)
+    selection = select(model, blocks, head, list_stages(scope, blocks)[-1], untrained)
+    layout = Layout(blocks, head, selection.trainable, untrained)
     return make_inspection((found.name, str(scope)), model, layout, traced, (size, request.depth))
 
 
@@ -153,6 +156,7 @@ def _inspect_module(model: nn.Module, request: _Request) -> Inspection:
         raise OptionError(f"{type(model).__name__} cannot process an image of {'x'.join(map(str, size))}: {traced}")
     if request.scope and layout.head:
         stage = list_stages(request.scope, layout.blocks)[-1]
-        trainable = select(model, tuple(layout.blocks), layout.head, stage).trainable
-        layout, train = replace(layout, trainable=trainable), str(request.scope)
+        fixed = list_fixed(model)
+        trainable = select(model, tuple(layout.blocks), layout.head, stage, fixed).trainable
+        layout, train = replace(layout, trainable=trainable, untrained=fixed), str(request.scope)
     return make_inspection((type(model).__name__, train), model, layout, traced, (size, request.depth))

@@ -18,6 +18,7 @@ from zoo.data.examination.summary import list_warnings, summarize_findings
 from zoo.data.listing import SPLITS, LeftOut
 from zoo.data.unexamined import list_emptied
 from zoo.engine.metrics import Epoch, measure
+from zoo.engine.missing_gradients import MissingGradients
 from zoo.progress import Progress
 from zoo.registry.fold import Fold
 from zoo.registry.registry import Registry
@@ -45,7 +46,7 @@ class Record:
 
     def resume(self, facts: Mapping[str, Any], history: Sequence[dict[str, Any]]) -> None:
         """Continue the record of an interrupted run, including its duration so far."""
-        kept = ("started", "best", "val", "epochs", "seconds")
+        kept = ("started", "best", "val", "epochs", "seconds", "no_gradient")
         self.facts.update({name: facts[name] for name in kept if name in facts})
         data = self.facts["data"]
         data["left_out"] = max(data["left_out"], facts["data"]["left_out"], key=len)  # Training may have found more.
@@ -78,6 +79,11 @@ class Record:
         """Record the best epoch so far and its validation metrics."""
         best = {"epoch": epoch.epoch, "val_accuracy": epoch.val_accuracy, "val_loss": epoch.val_loss}
         self.facts.update(best=best, val=val)
+
+    def note_missing_gradients(self, found: MissingGradients) -> None:
+        """Record the parameters of a phase that no gradient reached. A resumed phase finds them again."""
+        others = [known for known in self.facts.get("no_gradient", ()) if known["phase"] != found.phase]
+        self.facts["no_gradient"] = [*others, json.loads(json.dumps(dataclasses.asdict(found)))]
 
     def leave_out(self, found: Mapping[str, str], images: Images) -> None:
         """Record and report images that turned out to be unreadable during training, and classes without any others.

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from zoo.data.dataset import Images
 from zoo.engine.loop import Score, finite_or_none
 from zoo.engine.metrics import Epoch
+from zoo.engine.missing_gradients import MissingGradients
 from zoo.engine.state import TrainingState
 from zoo.errors import DataError, FrozenMoved, NotFinite, PeerError, TrainingError
 from zoo.models.sharding import gather_for_other, is_sharded
@@ -32,6 +33,9 @@ class Callbacks:
 
     def on_epoch(self, epoch: Epoch, probabilities: Tensor, model: nn.Module, *, is_best: bool) -> None:
         """Called after each epoch; ``probabilities`` has shape (N, classes) and belongs to the validation images."""
+
+    def on_missing_gradients(self, found: MissingGradients) -> None:
+        """Called after the first step of a phase if no gradient reached some of the parameters to be trained."""
 
     def on_unreadable(self, found: Mapping[str, str]) -> None:
         """Called if the images were not examined, with the unreadable ones so far and the reasons."""
@@ -100,6 +104,10 @@ class RunCallbacks(Callbacks):
         if self._fold and epoch.epoch == self._record.facts["recipe"]["epochs"]:
             self._record.write_out_of_fold(probabilities, self._images, self._fold)
         self._record.add(epoch)  # This comes last because it calls plugins, which may raise.
+
+    def on_missing_gradients(self, found: MissingGradients) -> None:
+        """Record the parameters that no gradient reached."""
+        self._record.note_missing_gradients(found)
 
     def on_unreadable(self, found: Mapping[str, str]) -> None:
         """Record and report the unreadable images."""

@@ -98,7 +98,8 @@ def compute_rows(job: Job, network: Network, images: Images, views: Views) -> Te
     blocks = list_blocks(network.backbone, network.model, network.head)
     place(network.model, job.hardware)
     try_network(network, len(images.classes), job.hardware.device)
-    digest = digest_frozen(network.model, list_trainable(blocks, network.head, job.recipe.scope))
+    trainable = list_trainable(blocks, network.head, job.recipe.scope)
+    digest = digest_frozen(network.model, trainable, network.untrained)
     phase = Phase(network, freeze(network, blocks, job.recipe), images, views, job.recipe, job.hardware)
     with allowing_tf32(job.hardware):
         try:

@@ -27,6 +27,7 @@ from zoo.models.freeze import Frozen, digest_frozen, list_batch_norms
 from zoo.models.head import is_below_any
 from zoo.models.selection import Selection, select
 from zoo.models.sharding import shard
+from zoo.models.untrained import describe_parameters
 from zoo.models.weights.carry_over import carry_over_head
 from zoo.models.weights.choose import choose_input, input_for
 from zoo.plugin import BlockSpec, InputSpec
@@ -108,9 +109,9 @@ def prepare(job: Job) -> Plan:
         place(model, hardware)
     try_network(network, len(images.classes), hardware.device)
     # A block that is frozen in a phase was also frozen in all earlier phases, so all digests can be computed now.
-    selections = [select(model, blocks, network.head, phase.scope) for phase in phases]
+    selections = [select(model, blocks, network.head, phase.scope, network.untrained) for phase in phases]
     _report_pitfalls(network, phases[-1], selections[-1], progress)
-    digests = [digest_frozen(model, selection.trainable) for selection in selections]
+    digests = [digest_frozen(model, selection.trainable, network.untrained) for selection in selections]
     facts = {
         **list_facts(network, recipe, hardware, images),
         **describe_blocks(network, blocks, selections[-1]),
@@ -149,8 +150,8 @@ def freeze(network: Network, blocks: tuple[BlockSpec, ...], recipe: Recipe) -> F
     """Freeze everything that the recipe of a phase does not train."""
     # A batch norm cannot compute statistics from a batch of one image.
     norms = list_batch_norms(network.model) if recipe.batch_size == 1 else []
-    selection = select(network.model, blocks, network.head, recipe.scope)
-    return Frozen(network.model, selection.trainable, norms, selection.active)
+    selection = select(network.model, blocks, network.head, recipe.scope, network.untrained)
+    return Frozen(network.model, selection.trainable, norms, selection.active, network.untrained)
 
 
 def _synchronize(model: nn.Module, images: Images, world: World) -> None:
@@ -179,9 +180,13 @@ def _report_pitfalls(network: Network, recipe: Recipe, selection: Selection, pro
         progress.say("note: batch norm statistics stay fixed, because they cannot be computed from a single image")
     if network.initial_weights.is_random and recipe.scope.is_head_only:
         progress.say("warning: the frozen part has random weights, so little will be learned; use `train` all")
-    parameters = [name for name, _ in network.model.named_parameters() if is_below_any(name, network.head.paths)]
-    if not any(is_below_any(name, selection.trainable) for name in parameters):
+    parameters = dict(network.model.named_parameters())
+    if not any(selection.trains(name) for name in parameters if is_below_any(name, network.head.paths)):
         progress.say("warning: the new head is frozen and keeps its initial values; add head to `train`")
+    fixed = {name: parameter for name, parameter in parameters.items() if name in network.fixed}
+    if any(is_below_any(name, selection.trainable) for name in fixed):
+        advice = "" if network.origin is None else "; set it to True for those that should be trained"
+        progress.say(f"note: never trained, because of requires_grad=False: {describe_parameters(fixed)}{advice}")
 
 
 def _describe_phases(phases: Sequence[Recipe], digests: Sequence[str]) -> dict[str, Any]:

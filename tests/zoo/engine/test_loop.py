@@ -188,7 +188,7 @@ def test_batch_norms_with_fixed_statistics_train_on_single_images() -> None:
     torch.manual_seed(0)
     model = Narrow()
     before = tensors_of(model)
-    frozen = Frozen(model, ("body", "fc"), fixed=list_batch_norms(model))
+    frozen = Frozen(model, ("body", "fc"), in_eval_mode=list_batch_norms(model))
     train_one_epoch(make_learner(model, ("body", "fc"), frozen=frozen), begin(), make_batches(1, 1), drop)
     after = model.state_dict()
     assert torch.equal(after["body.1.running_mean"], before["body.1.running_mean"])

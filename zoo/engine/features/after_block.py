@@ -130,7 +130,7 @@ def _split(network: Network, frozen: Frozen, modules: Mapping[str, nn.Module], i
         raise CannotSplit("no frozen module runs before the first trainable one")
     tail = AfterBlock(model, outputs, images)
     num_skipped = sum(parameter.numel() for path in outputs for parameter in modules[path].parameters())
-    num_frozen = sum(parameter.numel() for parameter in model.parameters() if not parameter.requires_grad)
+    num_frozen = sum(parameter.numel() for parameter in frozen.list_frozen())
     if 2 * num_skipped < num_frozen:
         raise CannotSplit(f"most frozen parameters come after {tail.where}, the last module whose output can be cached")
     verify_logits(tail, model, frozen, images)

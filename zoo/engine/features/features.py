@@ -136,8 +136,7 @@ def choose_batch_source(phase: Phase, frozen: str, progress: Progress, *, is_las
         is_last: Whether this is the last phase.
     """
     recipe, world = phase.recipe, phase.hardware.world
-    is_any_frozen = any(not parameter.requires_grad for parameter in phase.network.model.parameters())
-    if is_any_frozen and recipe.cache and recipe.num_views:
+    if phase.frozen.list_frozen() and recipe.cache and recipe.num_views:
         try:
             extractor = _agree(world, partial(_build_extractor, phase, frozen, progress))
         except (CannotSplit, CacheError) as error:

@@ -109,7 +109,7 @@ def test_a_constant_buffer_does_not_turn_dropout_off_if_everything_is_trainable(
 def test_fixed_modules_are_trainable_in_eval_mode(acme: BackboneSpec) -> None:
     model = acme.build(None)
     norms = list_batch_norms(model)
-    frozen = Frozen(model, ("stem", "layer1", "layer2", "classifier"), fixed=norms)
+    frozen = Frozen(model, ("stem", "layer1", "layer2", "classifier"), in_eval_mode=norms)
     frozen.train()
     assert len(norms) == 3
     assert not any(norm.training for norm in norms)

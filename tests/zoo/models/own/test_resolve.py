@@ -73,6 +73,14 @@ def test_blocks_are_paths_or_paths_by_name(blocks: Any) -> None:
     )
 
 
+def test_a_block_that_the_forward_pass_does_not_use_may_be_anywhere() -> None:
+    model = build_acme(None)
+    model.register_parameter("spare", nn.Parameter(torch.zeros(3)))
+    blocks = ["stem", "layer1", "spare", "layer2", "classifier"]
+    found = resolve(model, blocks).backbone.blocks
+    assert [block.name for block in found] == blocks  # type: ignore[union-attr]  # it is a tuple
+
+
 def test_the_module_that_the_user_passed_is_not_changed() -> None:
     model = build_acme(None).eval()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
