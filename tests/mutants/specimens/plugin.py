@@ -13,6 +13,7 @@ from specimens import (  # noqa: F401  # each registers its mutants
     forward_mutants,
     head_mutants,
     learn_mutants,
+    output_mutants,
     spec_mutants,
     weights_mutants,
 )
