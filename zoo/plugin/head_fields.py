@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from zoo.plugin.fields import are_paths, is_count, is_number, is_text, refuse, require
 from zoo.plugin.weights_spec import WeightsSpec
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class HeadFields(Protocol):
     """The fields of a spec that describe its head."""
 
     @property
-    def head(self) -> tuple[str, ...] | Callable[[nn.Module], tuple[str, ...]]:
+    def head(self) -> tuple[str, ...] | Callable[..., tuple[str, ...]]:
         """Paths of the last layers, or a function that finds them."""
 
     @property
