@@ -138,6 +138,13 @@ def test_the_how_to_on_plugins_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.breadth
+def test_the_how_to_on_foreign_networks_runs(tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    reader.follow("docs/how-to/networks-that-are-not-yours.md")
+    assert reader.commands[-1] == "python load.py"
+
+
+@pytest.mark.breadth
 def test_the_tutorial_on_plugins_runs(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     reader.follow("docs/tutorials/plugin.md")

@@ -42,6 +42,9 @@ def _describe(backbone: BackboneSpec) -> dict[str, Any]:
         "license": backbone.license,
         "num_classes": backbone.num_classes,
         "head": None if callable(backbone.head) else backbone.head,
+        "head_parameters": backbone.head_parameters,
+        "features": backbone.features,
+        "output_field": backbone.output_field,
         "aux_heads": backbone.aux_heads,
         "aux_weight": backbone.aux_weight,
         "classifier": backbone.classifier,
@@ -58,7 +61,9 @@ def _describe(backbone: BackboneSpec) -> dict[str, Any]:
 
 def _format(resolved: Resolved) -> Iterator[str]:
     backbone = resolved.backbone
-    head = COMPUTED if callable(backbone.head) else ", ".join(backbone.head)
+    head = COMPUTED if callable(backbone.head) else ", ".join((*backbone.head, *backbone.head_parameters))
+    if backbone.features is not None:
+        head += f" (zoo adds it; upstream returns {backbone.features:,} features)"
     blocks = COMPUTED if callable(backbone.blocks) else ", ".join(block.name for block in backbone.blocks)
     if resolved.asked != resolved.name:
         yield f"{resolved.asked} -> {resolved.name}"

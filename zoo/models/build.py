@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from zoo.errors import OptionError, PluginError, is_out_of_memory
+from zoo.models.added_head import add_head
 from zoo.models.head import Head, replace_head
-from zoo.models.output_field import return_field
+from zoo.models.output_field import describe_output, list_tensor_fields, return_field
 from zoo.models.untrained import list_fixed, list_unused, remember_fixed
 from zoo.models.weights.choose import WeightsSource, choose_input, choose_weights
 from zoo.models.weights.load import load_tensors, read_initial_tensors
@@ -58,7 +59,9 @@ class Network:
 
 
 def build_model(backbone: BackboneSpec, tag: str | None) -> nn.Module:
-    """Build upstream's model by calling the plugin.
+    """Build upstream's model by calling the plugin, and make it return logits.
+
+    A forward hook selects the field of its output that holds the logits, or runs a head that upstream's model lacks.
 
     Raises:
         PluginError: If the plugin raises or does not return an nn.Module.
@@ -70,6 +73,8 @@ def build_model(backbone: BackboneSpec, tag: str | None) -> nn.Module:
         raise PluginError(
             f"{failed}: its build returns a {type(model).__name__}, not an nn.Module{find_definition(backbone.build)}."
         )
+    if backbone.features is not None:
+        return add_head(backbone, model)
     return model if backbone.output_field is None else return_field(model, backbone.output_field)
 
 
@@ -135,6 +140,11 @@ def try_network(network: Network, num_classes: int, device: torch.device) -> Non
             ) from error
         with naming_place(reason):
             raise
+    if list_tensor_fields(output):
+        raise PluginError(
+            f"{name} returns {describe_output(output)}; its plugin must declare the one that holds the logits as "
+            "output_field."
+        )
     if not isinstance(output, torch.Tensor) or output.shape != (1, num_classes):
         found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
         raise PluginError(f"{name} outputs {found} for one image and {num_classes} classes, not (1, {num_classes}).")

@@ -17,12 +17,12 @@ from zoo.plugin.fields import (
     are_specs,
     check_when_made,
     is_count,
-    is_number,
     is_text,
     matches,
     refuse,
     require,
 )
+from zoo.plugin.head_fields import check_head_fields
 from zoo.plugin.input_spec import InputSpec
 from zoo.plugin.weights_spec import WeightsSpec
 
@@ -77,7 +77,7 @@ class BackboneSpec:
     #: Blocks from input to output, or a function that receives the built model and returns them. Every parameter is in
     #: exactly one block or in a head.
     blocks: tuple[BlockSpec, ...] | Callable[[nn.Module], tuple[BlockSpec, ...]]
-    #: Number of parameters of the model that ``build`` returns.
+    #: Number of parameters of the model that ``build`` returns, without a head that zoo adds.
     params: int
     #: SPDX identifier of the code's license.
     license: str
@@ -90,11 +90,14 @@ class BackboneSpec:
     preprocessing: Callable[[str | None], Callable[[Image.Image], Tensor] | None] | None = None
     #: Published weights. The first ones are the default.
     weights: tuple[WeightsSpec, ...] = ()
-    #: Number of outputs of the head in the model that ``build`` returns.
+    #: Number of outputs of the head in the model that ``build`` returns, or of the head that zoo adds to it.
     num_classes: int = 1000
     #: Dotted path of the module that contains the head and that a new MLP head replaces; None if that is the head
     #: itself.
     classifier: str | None = None
+    #: Names of parameters that belong to the head but to none of its layers, such as a ``logit_scale``. They are
+    #: trained with the head, belong to no block, and keep their values if the head is replaced.
+    head_parameters: tuple[str, ...] = ()
     #: Dotted paths of auxiliary heads, each an nn.Linear or nn.Conv2d. If there are any, the model returns a tuple in
     #: training mode: its logits, followed by the logits of each auxiliary head.
     aux_heads: tuple[str, ...] = ()
@@ -109,6 +112,9 @@ class BackboneSpec:
     #: Field of the model's output that holds the logits, such as ``logits``, if the forward pass returns an object or a
     #: mapping; None if it returns a tensor. The model that zoo builds returns the value of this field.
     output_field: str | None = None
+    #: Number of features if upstream's model has no head and returns features of shape (N, features); None if it has
+    #: one. zoo then adds an nn.Linear under the only name in ``head`` and calls it on the output.
+    features: int | None = None
     #: Function ``convert(tag, tensors)`` that maps the tensors of a published file to the model's own parameter names;
     #: None if the names are the same.
     convert: Callable[[str, Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None
@@ -178,11 +184,11 @@ def check_backbone_license(spec: BackboneSpec) -> None:
 
 def check_backbone_fields(spec: BackboneSpec) -> None:
     """Check all fields that the other functions do not check."""
+    check_head_fields(spec)
     are_blocks = callable(spec.blocks) or (are_specs(spec.blocks, BlockSpec) and spec.blocks != ())
     require(
         spec,
         ("family", is_text(spec.family), "a one-line string"),
-        ("classifier", spec.classifier is None or is_text(spec.classifier), "a dotted path, or None"),
         (
             "constructor",
             spec.constructor is None or matches(CONSTRUCTOR, spec.constructor),
@@ -199,20 +205,8 @@ def check_backbone_fields(spec: BackboneSpec) -> None:
         ),
         ("build", callable(spec.build), "a function that takes (tag) and returns the model"),
         ("convert", spec.convert is None or callable(spec.convert), "a function that takes (tag, tensors), or None"),
-        (
-            "head",
-            callable(spec.head) or (are_paths(spec.head) and spec.head != ()),
-            "a nonempty tuple of distinct dotted paths, or a function that takes (model)",
-        ),
-        (
-            "output_field",
-            spec.output_field is None or (is_text(spec.output_field) and spec.output_field.isidentifier()),
-            "the name of a field, or None",
-        ),
-        ("aux_heads", are_paths(spec.aux_heads), "a tuple of distinct dotted paths"),
         ("fixed", callable(spec.fixed) or are_paths(spec.fixed), _PREFIXES),
         ("unused", callable(spec.unused) or are_paths(spec.unused), _PREFIXES),
-        ("aux_weight", is_number(spec.aux_weight) and spec.aux_weight >= 0, "a number of at least 0"),
         ("blocks", are_blocks, "a nonempty tuple of BlockSpec, or a function that takes (model)"),
         ("weights", are_specs(spec.weights, WeightsSpec), "a tuple of WeightsSpec"),
     )

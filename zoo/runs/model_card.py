@@ -15,6 +15,7 @@ from zoo.runs.card_metadata import format_front_matter
 from zoo.runs.folder import CARD, MODEL, RunFolder
 from zoo.runs.public_facts import hide_folders, name_data
 from zoo.runs.report.numbers import show_count
+from zoo.runs.upstream_code import list_added_head, list_call, list_imports
 
 
 def write_card(folder: RunFolder, facts: Mapping[str, Any], backbone: BackboneSpec) -> None:
@@ -85,19 +86,36 @@ def _use_without_zoo(facts: Mapping[str, Any], backbone: BackboneSpec) -> str:
     numbers = {"num_classes": len(facts["classes"]), "image_size": facts["input"]["size"][1]}
     build = make_printable(backbone.constructor.format(**numbers))
     module = re.match(r"([\w.]+)\.\w+\(", build)
+    call = list_call(backbone)
+    lines = [
+        f"import {module[1] if module else build.partition('.')[0]}",
+        *list_imports(backbone),
+        "from safetensors.torch import load_file",
+        "",
+        f"model = {build}",
+        *list_added_head(backbone, len(facts["classes"])),
+        f'model.load_state_dict(load_file("{MODEL}"))',
+        "model.eval()",
+        *call,
+    ]
+    code, outputs = "\n".join(lines), "`compute_logits` returns" if call else "The outputs are"
     return f"""## Use it without zoo
 
 ```python
-import {module[1] if module else build.partition(".")[0]}
-from safetensors.torch import load_file
-
-model = {build}
-model.load_state_dict(load_file("{MODEL}"))
-model.eval()
+{code}
 ```
 
-{_describe_input(facts["input"])}
-The outputs are the logits of these classes, in this order: {_join_classes(facts)}."""
+{_describe_input(facts["input"])}{_describe_tower(backbone)}
+{outputs} the logits of these classes, in this order: {_join_classes(facts)}."""
+
+
+def _describe_tower(backbone: BackboneSpec) -> str:
+    """Return how to load the file without its head, if upstream's model has none."""
+    if backbone.features is None:
+        return ""
+    return f"""
+Upstream's model has no head. Without the line that adds one, load the file with `strict=False`; the
+model then returns {backbone.features} features."""
 
 
 def _describe_input(spec: Mapping[str, Any]) -> str:

@@ -85,6 +85,10 @@ class BackboneUnderTest:
         model, _ = self.rebuilding
         return model.eval(), replace_head(self.spec, model, num_classes, HeadDesign())
 
+    def list_added(self) -> tuple[str, ...]:
+        """Return the path of the head that zoo added, if upstream's model has none."""
+        return () if self.spec.features is None or callable(self.spec.head) else self.spec.head
+
     @cached_property
     def head(self) -> Head:
         """The location of the heads."""

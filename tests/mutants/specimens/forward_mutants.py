@@ -5,15 +5,33 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from specimens.good import INPUT, declare_tokens
+from specimens.good import INPUT, declare_fields, declare_tokens
 from specimens.register import built, declared
 
 
 @built(
-    {"forward.logits": "in eval mode, it returns a dict for two images; forward() must return logits of shape (2, 10)"}
+    {"forward.logits": "it returns a dict with the tensors logits (2, 10) for two images; declare the one that holds"}
 )
 def returns_a_dict(model: Any, _torch: Any) -> None:
     model.forward = lambda images: {"logits": model.classifier(model.run_features(images))}
+
+
+@built({"forward.logits": "it returns a list for two images; forward() must return logits of shape (2, 10)"})
+def returns_a_list(model: Any, _torch: Any) -> None:
+    model.forward = lambda images: [model.classifier(model.run_features(images))]
+
+
+declared(
+    "output-field-of-a-tensor",
+    {"forward.logits": "output_field='logits' does not match ConvNet, which returns a tensor of shape (2, 10); omit"},
+    lambda: {"output_field": "logits"},
+)
+declared(
+    "wrong-output-field",
+    {"forward.logits": "output_field='scores' is not a tensor in the output of FieldNet, an Output with the tensors"},
+    lambda: {"output_field": "scores"},
+    of=declare_fields,
+)
 
 
 declared(

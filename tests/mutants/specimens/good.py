@@ -31,6 +31,8 @@ TOKEN_BLOCKS = (
 AUX = BlockSpec("aux", ("aux",))
 #: Logits of the generated image with the generated weights.
 LOGITS = (4.2089, 2.3882, -3.2110)
+#: Features of the same image, which are the input of the head.
+FEATURES = (8.0229, 0.0, 2.0606)
 
 
 def locate(file: str) -> str:
@@ -41,6 +43,11 @@ def locate(file: str) -> str:
 def declare_weights(file: str = "good.safetensors", **changes: Any) -> WeightsSpec:
     facts: dict[str, Any] = {"tag": "V1", "url": locate(file), "license": "MIT", "num_classes": 10}
     return WeightsSpec(**{**facts, **changes})
+
+
+def declare_tower_weights(file: str = "headless.safetensors", **changes: Any) -> WeightsSpec:
+    """Declare the good weights without a head."""
+    return declare_weights(file, **{"num_classes": None, **changes})
 
 
 def declare_conv(name: str, **changes: Any) -> BackboneSpec:
@@ -109,6 +116,45 @@ def declare_squeeze(name: str, **changes: Any) -> BackboneSpec:
     return declare_conv(name, **{**facts, **changes})
 
 
+def declare_fields(name: str, **changes: Any) -> BackboneSpec:
+    """Declare the network that most mutants derive from; its output is an object."""
+
+    def build(_tag: str | None) -> nn.Module:
+        from specimens.networks import FieldNet
+
+        return FieldNet()
+
+    return declare_conv(name, **{"build": build, "output_field": "logits", **changes})
+
+
+def declare_tower(name: str, **changes: Any) -> BackboneSpec:
+    def build(_tag: str | None) -> nn.Module:
+        from specimens.networks import TowerNet
+
+        return TowerNet()
+
+    facts: dict[str, Any] = {"build": build, "features": 12, "head": ("fc",), "params": 2244}
+    return declare_conv(name, **{**facts, **changes})
+
+
+def declare_field_tower(name: str, **changes: Any) -> BackboneSpec:
+    def build(_tag: str | None) -> nn.Module:
+        from specimens.networks import FieldTowerNet
+
+        return FieldTowerNet()
+
+    return declare_tower(name, **{"build": build, "output_field": "features", **changes})
+
+
+def declare_scaled(name: str, **changes: Any) -> BackboneSpec:
+    def build(_tag: str | None) -> nn.Module:
+        from specimens.networks import ScaledNet
+
+        return ScaledNet()
+
+    return declare_conv(name, **{"build": build, "head_parameters": ("logit_scale",), "params": 2375, **changes})
+
+
 def declare_sensitive(name: str, **changes: Any) -> BackboneSpec:
     """Declare a network that amplifies any rounding error, so that bf16 cannot be judged."""
 
@@ -148,6 +194,19 @@ def zoo_backbones() -> Iterator[BackboneSpec]:
     yield declare_tokens("good/tokens", constructor="specimens.networks.TokenNet({num_classes})", supports=("bf16",))
     yield declare_linear("good/linear", supports=("compile",))
     yield declare_squeeze("good/squeeze")
+    yield declare_fields(
+        "good/fields",
+        constructor="specimens.networks.FieldNet(num_classes={num_classes})",
+        supports=("image_sizes", "bf16", "gradient_checkpointing", "export"),
+    )
+    yield declare_tower(
+        "good/tower",
+        constructor="specimens.networks.TowerNet()",
+        supports=("image_sizes", "bf16", "gradient_checkpointing", "export"),
+        weights=(declare_tower_weights(logits=FEATURES),),
+    )
+    yield declare_field_tower("good/field-tower", supports=("export",))
+    yield declare_scaled("good/scaled", constructor="specimens.networks.ScaledNet({num_classes})")
 
 
 @hookimpl

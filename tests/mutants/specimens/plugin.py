@@ -14,6 +14,7 @@ from specimens import (  # noqa: F401  # each registers its mutants
     head_mutants,
     input_mutants,
     learn_mutants,
+    output_mutants,
     spec_mutants,
     weights_mutants,
 )

@@ -28,7 +28,7 @@ def write_config(folder: RunFolder, backbone: BackboneSpec) -> None:
 def find_architecture(backbone: BackboneSpec, head: str) -> str | None:
     """Return the name with which timm builds a backbone with this head, or None if timm has no such model."""
     found = _CONSTRUCTOR.fullmatch(backbone.constructor or "")
-    return found[1] if found and head == "linear" else None
+    return found[1] if found and head == "linear" and backbone.features is None else None
 
 
 def build_config(architecture: str, header: Header, backbone: BackboneSpec) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from zoo.models.head import is_below_any
 from zoo.models.meta_device import build_on_meta, make_on_meta
 from zoo.models.untrained import list_fixed
 from zoo.models.weights.choose import input_for
@@ -67,7 +68,9 @@ def clean(backbone: BackboneUnderTest) -> None:
 
 def params(backbone: BackboneUnderTest) -> None:
     """Count the parameters; a shared parameter counts once."""
-    found = sum(parameter.numel() for parameter in backbone.meta.parameters())
+    parameters = dict(backbone.meta.named_parameters())
+    added = backbone.list_added()
+    found = sum(own.numel() for name, own in parameters.items() if not is_below_any(name, added))
     if found != backbone.spec.params:
         raise CheckFailed(f"params is {backbone.spec.params:,}, but the model has {found:,}; declare {found}.")
 
@@ -116,7 +119,8 @@ def upstream(backbone: BackboneUnderTest) -> None:
         raise CheckFailed(
             f"its constructor {text} raises {type(error).__name__}: {error}; correct the expression."
         ) from error
-    found, wanted = _list_shapes(theirs), _list_shapes(ours)
+    found, added = _list_shapes(theirs), backbone.list_added()
+    wanted = {name: shape for name, shape in _list_shapes(ours).items() if not is_below_any(name, added)}
     if odd := sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)):
         raise CheckFailed(f"its constructor builds a different network: {shorten(odd)} differ; correct the expression.")
 

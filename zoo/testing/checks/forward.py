@@ -8,6 +8,8 @@ import re
 import torch
 from torch import Tensor, nn
 
+from zoo.errors import PluginError
+from zoo.models.output_field import describe_output, list_tensor_fields
 from zoo.testing.backbone_under_test import BackboneUnderTest, all_differ, generate_images
 from zoo.testing.results.place import find_place
 from zoo.testing.results.result import CheckFailed, NotApplicable
@@ -21,11 +23,17 @@ def logits(backbone: BackboneUnderTest) -> None:
     wanted = (2, backbone.spec.num_classes)
     try:
         output = backbone.traced.output
+    except PluginError:  # its message says what to do
+        raise
     except Exception as error:
         shown = "x".join(map(str, backbone.spec.input.size))
         reason, advice = _describe(error), choose_advice(error, "fix input")
         raise CheckFailed(f"it fails on images of {shown}: {reason}; {advice}.") from error
-    found = tuple(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
+    found = tuple(output.shape) if isinstance(output, Tensor) else describe_output(output)
+    if list_tensor_fields(output):
+        raise CheckFailed(
+            f"in eval mode, it returns {found} for two images; declare the one that holds the logits as output_field."
+        )
     if found != wanted:
         raise CheckFailed(
             f"in eval mode, it returns {found} for two images; forward() must return logits of shape {wanted}."
@@ -102,12 +110,14 @@ def expect_logits(model: nn.Module, images: Tensor, num_classes: int, when: str,
     wanted, size = (len(images), num_classes), tuple(images.shape[1:])
     try:
         output = model(images)
+    except PluginError:  # as above
+        raise
     except Exception as error:
         advice = choose_advice(error, advice)
         raise CheckFailed(f"{when}, it fails on images of shape {size}: {_describe(error)}; {advice}.") from error
     if not isinstance(output, Tensor):
         raise CheckFailed(
-            f"{when}, it returns a {type(output).__name__}; forward() must return logits of shape {wanted}."
+            f"{when}, it returns {describe_output(output)}; forward() must return logits of shape {wanted}."
         )
     shape = tuple(output.shape)
     if shape != wanted:

@@ -8,6 +8,7 @@ from contextlib import suppress
 import torch
 from torch import nn
 
+from zoo.errors import PluginError
 from zoo.models.head import Head, replace_head
 from zoo.models.meta_device import build_on_meta
 from zoo.registry.head_design import HeadDesign
@@ -20,6 +21,21 @@ from zoo.testing.suggestions import shorten
 
 #: Width of the hidden layer in ``head.mlp``.
 WIDTH = 12
+
+
+def added(backbone: BackboneUnderTest) -> None:
+    """Run two images on the meta device: the hook that runs the head requires features of the declared shape.
+
+    ``build.meta`` requires that upstream's model has nothing under the name of the head.
+    """
+    if backbone.spec.features is None:
+        raise NotApplicable("upstream's model has a head")
+    try:
+        _ = backbone.traced
+    except PluginError:
+        raise  # its message says what to do
+    except Exception:  # noqa: BLE001  # forward.logits reports it
+        return
 
 
 def found(backbone: BackboneUnderTest) -> None:
@@ -177,6 +193,8 @@ def replayed(backbone: BackboneUnderTest) -> None:
     Therefore, shapes are checked at the declared size, and logits are also compared with the signs of the head's
     parameters flipped.
     """
+    if names := backbone.head.parameters:
+        raise NotApplicable(f"the parameters {shorten(names)} of the head are outside of its layers")
     wanted, network = (BATCH, backbone.spec.num_classes), backbone.network
     parameters = [own for path in network.head.paths for own in network.model.get_submodule(path).parameters()]
     logits = [backbone.meta.get_submodule(path)(features) for path, (features,) in backbone.traced.inputs.items()]

@@ -18,6 +18,7 @@ from zoo.plugin import WeightsSpec
 from zoo.progress import Silent
 from zoo.testing.backbone_under_test import BackboneUnderTest
 from zoo.testing.checks.forward import are_close
+from zoo.testing.passes import recorded_inputs
 from zoo.testing.results.result import CannotCheck, CheckFailed, NotApplicable
 from zoo.testing.suggestions import list_prefixes, shorten, suggest
 
@@ -150,9 +151,13 @@ def _expect_use(published: WeightsSpec, names: list[str]) -> None:
 
 
 def _predict(backbone: BackboneUnderTest, published: WeightsSpec) -> tuple[nn.Module, Tensor]:
-    """Return the model with these weights, and its logits for the generated image, of shape (num_classes,)."""
+    """Return the model with these weights, and its logits for the generated image, of shape (num_classes,).
+
+    For a model to which zoo adds a head, the features are returned instead, of shape (features,).
+    """
     torch.manual_seed(0)  # A head that the file lacks is random.
     model, _ = build_backbone(backbone.spec, _get_source(published), Silent())
-    with torch.no_grad():
-        logits: Tensor = model.eval()(generate_golden_image(input_for(backbone.spec, published.tag).size))
-    return model, logits[0]
+    image, added = generate_golden_image(input_for(backbone.spec, published.tag).size), backbone.list_added()
+    with torch.no_grad(), recorded_inputs(model, added) as inputs:
+        logits: Tensor = model.eval()(image)
+    return model, (inputs[added[0]][0] if added else logits)[0]
