@@ -12,7 +12,7 @@ from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, SourceSp
 if TYPE_CHECKING:
     from torch import nn
 
-ZOO_API = 1
+ZOO_API = 2
 
 INPUT = InputSpec(size=(3, 16, 16), resize=16, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 BLOCKS = (
@@ -130,6 +130,7 @@ def zoo_backbones() -> Iterator[BackboneSpec]:
         weights=(declare_weights(logits=LOGITS),),
     )
     yield declare_sensitive("good/sensitive")
+    yield declare_conv("good/packed", weights=(declare_weights("good.zip", member="nets/good.safetensors"),))
     yield declare_aux("good/aux")
     yield declare_tokens("good/tokens", constructor="specimens.networks.TokenNet({num_classes})", supports=("bf16",))
     yield declare_linear("good/linear", supports=("compile",))

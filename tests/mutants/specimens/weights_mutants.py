@@ -7,8 +7,18 @@ from specimens.register import declared
 
 declared(
     "digest-of-a-different-file",
-    {"weights.fetched": f", not {'0' * 64}; fix url or sha256, or the file"},
+    {"weights.fetched": f", not {'0' * 64}; fix url, member, the digest or the file"},
     lambda: {"weights": (declare_weights(sha256="0" * 64),)},
+)
+declared(
+    "weak-digest-of-a-different-file",
+    {"weights.fetched": f", not {'0' * 40}; fix url, member, the digest or the file"},
+    lambda: {"weights": (declare_weights(sha1="0" * 40),)},
+)
+declared(
+    "member-that-the-archive-lacks",
+    {"weights.fetched": "cannot read 'net.safetensors' from the archive good.zip: it has no such member, only"},
+    lambda: {"weights": (declare_weights("good.zip", member="net.safetensors"),)},
 )
 declared(
     "weights-of-a-different-shape",

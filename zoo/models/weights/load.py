@@ -18,6 +18,7 @@ from zoo.models.weights.shorten import shorten
 from zoo.plugin import BackboneSpec
 from zoo.progress import Progress
 from zoo.registry.head_design import HeadDesign
+from zoo.registry.pin import find_digest
 from zoo.registry.plugins.isolation import naming_place
 from zoo.registry.plugins.place import find_definition
 
@@ -42,10 +43,10 @@ def read_initial_tensors(source: WeightsSource, progress: Progress) -> Mapping[s
         WeightsError: If the file is missing, is damaged or cannot be downloaded.
     """
     if source.file is not None:
-        return read_weights(source.file, sha256=None)
+        return read_weights(source.file, digest=None)
     if source.weights is None:
         return {}
-    return read_weights(locate_weights(source.weights, progress), sha256=source.weights.sha256)
+    return read_weights(locate_weights(source.weights, progress), digest=find_digest(source.weights))
 
 
 def load_tensors(

@@ -9,8 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from zoo.files.http import file_name
-from zoo.models.weights.read import PICKLES, read_suffix
+from zoo.models.weights.locate import is_refused
 from zoo.plugin import BlockSpec, InputSpec, WeightsSpec
 from zoo.plugin.backbone_spec import (
     check_backbone_fields,
@@ -58,7 +57,7 @@ def input(declared: Declaration) -> None:  # noqa: A001  # a check's name
 
 
 def weights(declared: Declaration) -> None:
-    """Check that every WeightsSpec is valid and has a usable url, and a sha256 if the file is a pickle."""
+    """Check that every WeightsSpec is valid and has a usable url, and a digest if the file is a pickle."""
     for published in _list_weights(declared):
         check_weights(published)
         url = published.url
@@ -66,7 +65,7 @@ def weights(declared: Declaration) -> None:
             raise CheckFailed(f"weights {published.tag} have no url; declare one, or leave them out.")
         if url.startswith("file:"):
             _expect_in_wheel(declared, published.tag, url)
-        if read_suffix(file_name(url)) in PICKLES and published.sha256 is None:
+        if is_refused(published):
             raise CheckFailed(f"weights {published.tag} are a pickle, which zoo reads only with a sha256; declare it.")
 
 

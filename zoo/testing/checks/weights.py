@@ -35,7 +35,7 @@ def fetched(backbone: BackboneUnderTest) -> None:
             if isinstance(error, DownloadError) and is_offline():
                 raise CannotCheck(f"ZOO_OFFLINE is set, and weights {published.tag} are not on this machine") from error
             fault = USERS_ADVICE.sub("", str(error))
-            raise CheckFailed(f"weights {published.tag}: {fault}; fix url or sha256, or the file.") from error
+            raise CheckFailed(f"weights {published.tag}: {fault}; fix url, member, the digest or the file.") from error
 
 
 def fit(backbone: BackboneUnderTest) -> None:

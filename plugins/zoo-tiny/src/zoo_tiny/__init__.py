@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 #: Version of zoo's plugin contract that this module is written for.
-ZOO_API = 1
+ZOO_API = 2
 
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
 #: Number of classes that the weights were trained on; figures.py defines them.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 #: Version of zoo's plugin contract that this module is written for.
-ZOO_API = 1
+ZOO_API = 2
 
 #: Default number of outputs of the head.
 NUM_CLASSES = 10
