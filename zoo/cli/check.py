@@ -157,6 +157,8 @@ def _format(results: list[Result]) -> Iterator[str]:
         if result.status in BAD or result.status == "xfail"
     )
     yield from _format_totals(results)
+    if upstreams := sorted({result.upstream for result in results} - {""}):
+        yield f"checked with {', '.join(upstreams)}"
 
 
 def _format_excuses(results: list[Result]) -> Iterator[str]:

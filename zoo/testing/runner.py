@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from zoo.errors import PluginError
 from zoo.plugin import BackboneSpec
 from zoo.registry.plugins.isolation import describe_in_one_line
+from zoo.registry.upstream_version import describe_installed
 from zoo.testing.plugin_under_test import PluginUnderTest
 from zoo.testing.promises import BY_NAME, CHECKS, OLD_NAMES, Check, Level, list_checks
 from zoo.testing.results.result import BAD, CannotCheck, CheckFailed, NotApplicable, Result, Status, describe_with_place
@@ -70,7 +71,7 @@ class Runner:
         """Run a check, or return its result if it has run."""
         if check.name not in self._results:
             name = self._plugin.namespace if self._spec is None else self._spec.name
-            self._results[check.name] = Result(name, check.name, *self._judge(check))
+            self._results[check.name] = Result(name, check.name, *self._judge(check), self._upstream)
         return self._results[check.name]
 
     def _judge(self, check: Check) -> tuple[Status, str]:
@@ -102,6 +103,10 @@ class Runner:
             self.errors[check.name] = error
             return "error", describe_with_place(error)
         return "pass", ""
+
+    @cached_property
+    def _upstream(self) -> str:
+        return "" if self._spec is None else describe_installed(self._spec)
 
     @cached_property
     def _backbone(self) -> BackboneUnderTest:

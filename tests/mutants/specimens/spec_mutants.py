@@ -30,6 +30,11 @@ declared(
     lambda: {"head": "classifier.3"},
 )
 declared(
+    "upstream-with-an-invalid-range",
+    {"spec.fields": "upstream='click~=8' is not a valid range of versions: Invalid specifier"},
+    lambda: {"upstream": "click~=8"},
+)
+declared(
     "duplicate-block-name",
     {"spec.fields": "it must be a tuple of blocks with distinct names"},
     lambda: {"blocks": (*BLOCKS, BlockSpec("stem", ("classifier.3",)))},

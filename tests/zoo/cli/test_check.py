@@ -148,7 +148,7 @@ def test_many_backbones_are_summarized_in_one_line(static: Run, names: tuple[str
 
 def test_json_has_one_result_per_check_and_subject(static: Run) -> None:
     rows = json.loads(static("odd", "--json").stdout)
-    assert {tuple(row) for row in rows} == {("backbone", "check", "status", "reason")}
+    assert {tuple(row) for row in rows} == {("backbone", "check", "status", "reason", "upstream")}
     assert {row["status"] for row in rows} <= {*STATUSES}
     found = {(row["backbone"], row["check"]) for row in rows}
     assert found == {

@@ -200,7 +200,7 @@ def test_the_workflow_installs_the_package_and_runs_its_tests(tmp_path: Path) ->
     assert [workflow["env"]["ZOO"]] == project["dependencies"]
     commands = [step["run"] for step in workflow["jobs"]["test"]["steps"] if "run" in step]
     assert commands == ['python -m pip install "$ZOO" ".[test]"', "python -m pytest"]
-    assert {"pytest", "packaging"} == {Requirement(text).name for text in project["optional-dependencies"]["test"]}
+    assert {"pytest"} == {Requirement(text).name for text in project["optional-dependencies"]["test"]}
 
 
 @pytest.mark.breadth

@@ -15,7 +15,7 @@ from zoo.plugin.source_spec import check_source
 from zoo.registry.plugins.discovery import FIRST_PARTY
 from zoo.registry.plugins.load import refuse_unusable_prefixes
 from zoo.testing.plugin_under_test import PluginUnderTest
-from zoo.testing.results.result import CannotCheck, CheckFailed, NotApplicable, describe_with_place
+from zoo.testing.results.result import CheckFailed, NotApplicable, describe_with_place
 from zoo.testing.spdx import refuse_prose
 
 
@@ -151,10 +151,8 @@ def _raise_fault(plugin: PluginUnderTest, check: str) -> None:
 
 def _list_missing(required: list[str]) -> Iterator[str]:
     """List the requirements that are not installed, each with the reason."""
-    try:
-        from packaging.requirements import Requirement
-    except ModuleNotFoundError as error:
-        raise CannotCheck("it needs packaging; run `pip install packaging`") from error
+    from packaging.requirements import Requirement
+
     for text in required:
         requirement = Requirement(text)
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):

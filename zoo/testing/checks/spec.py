@@ -21,6 +21,7 @@ from zoo.plugin.capabilities import check_capabilities
 from zoo.plugin.input_spec import check_input
 from zoo.plugin.weights_spec import check_weights
 from zoo.registry.plugins.discovery import get_claims
+from zoo.registry.upstream_version import is_declared
 from zoo.testing.promises import OLD_NAMES, list_checks
 from zoo.testing.results.result import CheckFailed
 from zoo.testing.runner import Declaration
@@ -37,6 +38,8 @@ def name(declared: Declaration) -> None:
 def fields(declared: Declaration) -> None:
     """Check the fields of the backbone and of its blocks against the contract."""
     check_backbone_fields(declared.spec)
+    if declared.spec.upstream is not None:
+        is_declared(declared.spec.upstream, "0")  # raises PluginError if it cannot be compared with any version
     if isinstance(declared.spec.blocks, tuple):
         for block in declared.spec.blocks:
             assert isinstance(block, BlockSpec)  # check_backbone_fields ensures this

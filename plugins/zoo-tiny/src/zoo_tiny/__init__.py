@@ -23,7 +23,7 @@ NUM_CLASSES = 24
 
 def build(tag: str | None = None, *, num_classes: int = NUM_CLASSES) -> nn.Module:  # noqa: ARG001  # tags don't matter
     """Build the network with random weights."""
-    from zoo_tiny.network import TinyNet
+    from zoo_tiny_network import TinyNet
 
     return TinyNet(num_classes)
 
@@ -67,7 +67,7 @@ def zoo_backbones() -> list[BackboneSpec]:
                     logits=(3.257, 36.016, 3.894, -16.016, 13.094),
                 ),
             ),
-            constructor="zoo_tiny.build(num_classes={num_classes})",
+            constructor="zoo_tiny_network.TinyNet(num_classes={num_classes})",
             supports=("image_sizes", "bf16", "export"),
         )
     ]
