@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -53,7 +54,7 @@ def _ask(request: Mapping[str, Any]) -> dict[str, Any]:
     process = _get_process(os.pathsep.join(path or str(Path.cwd()) for path in sys.path))
     assert process.stdin is not None
     assert process.stdout is not None
-    timer = Timer(PATIENCE, process.kill)
+    timer = Timer(PATIENCE, _kill, [process])
     timer.start()
     try:
         process.stdin.write(json.dumps(request).encode() + b"\n")
@@ -81,6 +82,7 @@ def _get_process(path: str) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     return _processes[path]
 
@@ -89,9 +91,18 @@ def _get_process(path: str) -> subprocess.Popen[bytes]:
 def _stop_all() -> None:
     while _processes:
         _, process = _processes.popitem()
-        process.kill()
+        _kill(process)
         process.wait()
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 with suppress(BrokenPipeError):
                     stream.close()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End the process and, where the system has process groups, the constructor that it is running."""
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()

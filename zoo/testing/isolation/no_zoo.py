@@ -36,6 +36,8 @@ def serve(on_meta: str, answers: int) -> None:
         answers: File descriptor for the answers, because the code may print.
     """
     sys.meta_path.insert(0, NoZoo())
+    with suppress(ImportError):  # Every constructor needs it, and importing it takes seconds.
+        importlib.import_module("torch")
     for line in sys.stdin:
         request = json.loads(line)
         answer = _fork(request, on_meta) if hasattr(os, "fork") else _build(request, on_meta)
