@@ -50,6 +50,7 @@ def _describe(backbone: BackboneSpec) -> dict[str, Any]:
         "blocks": None if callable(backbone.blocks) else backbone.blocks,
         "input": backbone.input,
         "weights": backbone.weights,
+        "output_field": backbone.output_field,
         "upstream": backbone.upstream,
         "constructor": backbone.constructor,
         "supports": backbone.supports,

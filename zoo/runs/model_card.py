@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from itertools import takewhile
+from itertools import dropwhile, takewhile
 from typing import Any
 
 from zoo.data.examination.summary import list_warnings
@@ -86,7 +86,8 @@ def _use_without_zoo(facts: Mapping[str, Any], backbone: BackboneSpec) -> str:
     numbers = {"num_classes": len(facts["classes"]), "image_size": facts["input"]["size"][1]}
     lines = [make_printable(line) for line in list_lines(backbone.constructor, **numbers)]
     imports = list(takewhile(lambda line: line.startswith(("import ", "from ")), lines))
-    code = "\n".join([*imports, "from safetensors.torch import load_file", "", *lines[len(imports) :]])
+    rest = list(dropwhile(lambda line: not line.strip(), lines[len(imports) :]))
+    code = "\n".join([*imports, "from safetensors.torch import load_file", "", *rest])
     return f"""## Use it without zoo
 
 ```python

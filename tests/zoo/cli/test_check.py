@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import importlib
+import importlib.metadata
 import json
 import os
 import re
@@ -30,6 +30,8 @@ PLUGINS = {
     "odd": "spec('odd/net', license='unknown'), spec('odd/fine')",
     "twin": "spec('twin/twin'), spec('twin')",
     "finds": "]\n\n\n@hookimpl\ndef zoo_find_backbone(name):\n    return [spec('finds/net')][0",
+    "ranged": "spec('ranged/net', upstream='click>=8,<99')",
+    "weak": "spec('weak/net', weights=(WeightsSpec(tag='v1', url='hf://a/b/c.pth', license='MIT', sha1='0' * 40),))",
     "many": "*(spec(f'many/net{number}', params=number + 1) for number in range(20))",
 }
 
@@ -284,3 +286,19 @@ def test_saved_results_are_reused(run: Run, tmp_path: Path) -> None:
     assert again.stdout == first.stdout
     assert again.stderr == f"{path} already contains the results of 1 of 1 backbones\n"
     assert path.read_text(encoding="ascii").splitlines() == [line]
+
+
+def test_the_version_of_upstream_that_was_checked_is_shown(static: Run) -> None:
+    version = importlib.metadata.version("click")
+    assert static("ranged").stdout.splitlines()[-1] == f"checked with click {version}"
+    rows = json.loads(static("ranged", "--json").stdout)
+    assert {(row["backbone"], row["upstream"]) for row in rows} == {("ranged", ""), ("ranged/net", f"click {version}")}
+    assert "checked with" not in static("odd").stdout
+
+
+def test_a_weak_digest_is_a_note_and_not_a_failure(static: Run) -> None:
+    result = static("weak")
+    assert (result.exit_code, result.stderr) == (
+        0,
+        "note: weak/net@v1 is pinned only by SHA-1 or MD5, which are weak; declare a sha256 if there is one\n",
+    )

@@ -54,14 +54,14 @@ def convert_tensors(
             place in the plugin's code.
         WeightsError: If ``convert`` raises it.
     """
-    function = backbone.convert
+    function: Callable[..., object] | None = backbone.convert
     assert function is not None, "the caller asks needs_conversion first"
     arguments = (find_tag(backbone, source), tensors, *([model] if takes_model(function) else []))
     with (
         naming_place(f"{backbone.name} cannot convert the tensors of {source.file or source.label}"),
         redirect_stdout(sys.stderr),
     ):
-        converted: object = function(*arguments)
+        converted = function(*arguments)
     if not isinstance(converted, Mapping) or not all(
         isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in converted.items()
     ):
