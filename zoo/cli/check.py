@@ -136,7 +136,7 @@ def _list_weak_digests(targets: Sequence[Target]) -> Iterator[str]:
         ]
         if weak:
             verb = "is" if len(weak) == 1 else "are"
-            yield f"note: {_shorten(weak)} {verb} pinned only by SHA-1 or MD5, which are weak; declare a sha256 if there is one"
+            yield f"note: {_shorten(weak)} {verb} pinned only by SHA-1 or MD5, which are weak; pin a sha256 if possible"
 
 
 def _find_full_name(name: str) -> str:

@@ -300,5 +300,5 @@ def test_a_weak_digest_is_a_note_and_not_a_failure(static: Run) -> None:
     result = static("weak")
     assert (result.exit_code, result.stderr) == (
         0,
-        "note: weak/net@v1 is pinned only by SHA-1 or MD5, which are weak; declare a sha256 if there is one\n",
+        "note: weak/net@v1 is pinned only by SHA-1 or MD5, which are weak; pin a sha256 if possible\n",
     )

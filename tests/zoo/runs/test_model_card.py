@@ -226,10 +226,9 @@ def test_the_lines_of_a_constructor_are_the_code_of_the_card(
     spec = dataclasses.replace(TORCHVISION["squeezenet1_1"], constructor=lines)
     model = save_run(tmp_path, spec)
     code = get_code(get_card(tmp_path, facts, spec))
-    assert code.splitlines()[:5] == [
+    assert code.splitlines()[:4] == [
         "from torchvision import models",
         "from safetensors.torch import load_file",
-        "",
         "",
         "build = models.squeezenet1_1",
     ]
