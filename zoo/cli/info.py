@@ -11,6 +11,7 @@ from zoo.cli.completion import complete_backbone
 from zoo.cli.output import format_count, format_table, json_option, print_json
 from zoo.cli.streams import print_lines, print_notes
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
+from zoo.registry.pin import describe_weak_pin
 from zoo.registry.registry import open_registry
 from zoo.registry.resolved import Resolved
 
@@ -27,7 +28,8 @@ def command(backbone: str, as_json: bool) -> None:
     Shows its head, blocks, input, weights and license, as its plugin declares them.
     """
     resolved = open_registry().resolve(backbone)
-    print_notes(*(f"note: {note}" for note in resolved.notes))
+    weak = filter(None, map(describe_weak_pin, resolved.backbone.weights))
+    print_notes(*(f"note: {note}" for note in (*resolved.notes, *weak)))
     if as_json:
         print_json(_describe(resolved.backbone))
     else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from zoo.errors import NameNotFound
 from zoo.plugin.block_spec import BlockSpec
 from zoo.plugin.capabilities import Capability, check_capabilities
+from zoo.plugin.constructor import is_constructor
 from zoo.plugin.fields import (
     accepting_licence,
     are_distinct,
@@ -30,9 +31,14 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor, nn
 
+    Convert = (
+        Callable[[str, Mapping[str, Tensor]], Mapping[str, Tensor]]
+        | Callable[[str, Mapping[str, Tensor], nn.Module], Mapping[str, Tensor]]
+    )
+
 QUALIFIED_NAME = re.compile(r"[a-z][a-z0-9_-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
-CONSTRUCTOR = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\(([^{}\n]*\{(num_classes|image_size)\})*[^{}\n]*\)")
-UPSTREAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*==\S+")
+_VERSIONS = r"(===|~=|==|!=|<=|>=|<|>) ?[0-9A-Za-z][0-9A-Za-z.*+!_-]*"
+UPSTREAM = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]*(==\S+| ?{_VERSIONS}( ?, ?{_VERSIONS})*)")
 _PREFIXES = "a tuple of distinct prefixes of parameter names, or a function that takes (model)"
 
 
@@ -115,20 +121,22 @@ class BackboneSpec:
     #: Number of features if upstream's model has no head and returns features of shape (N, features); None if it has
     #: one. zoo then adds an nn.Linear under the only name in ``head`` and calls it on the output.
     features: int | None = None
-    #: Function ``convert(tag, tensors)`` that maps the tensors of a published file to the model's own parameter names;
-    #: None if the names are the same.
-    convert: Callable[[str, Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None
-    #: Upstream distribution and version that this spec describes, such as ``timm==1.0.31``. zoo prints a note if a
-    #: different minor version is installed.
+    #: Function ``convert(tag, tensors)`` or ``convert(tag, tensors, model)`` that maps the tensors of a published file
+    #: to the model's own parameter names; None if the names are the same. It must not change the built model.
+    convert: Convert | None = None
+    #: Upstream distribution and version that this spec describes, such as ``timm==1.0.31``, or the versions for which
+    #: it holds, such as ``timm>=1.0.25,<2``. zoo prints a note if a different minor version is installed, or one that
+    #: is outside the range.
     upstream: str | None = None
-    #: Python expression that builds the network without zoo, such as ``acme.nets.Net(num_classes={num_classes})``.
-    #: zoo fills in ``{num_classes}`` and ``{image_size}``.
+    #: Python expression that builds the network without zoo, such as ``acme.nets.Net(num_classes={num_classes})``, or
+    #: lines of code that import what they need and assign ``model``. zoo fills in ``{num_classes}`` and
+    #: ``{image_size}``. Only ``zoo check`` runs this code; runs show it to their users.
     constructor: str | None = None
     #: Capabilities that the backbone has. ``zoo check`` verifies each of them.
     supports: tuple[Capability, ...] = ()
     #: Capabilities that the backbone lacks, each with the reason. Declare ``freezing`` if the backbone has fewer than
-    #: two blocks, and ``cached_features`` if its head, run on its own on its recorded input, does not return the
-    #: logits.
+    #: two blocks, ``cached_features`` if its head, run on its own on its recorded input, does not return the logits,
+    #: and ``meta`` if it cannot be built or run on torch's meta device.
     unsupported: Mapping[str, str] = field(default_factory=dict, hash=False)
     #: Checks of ``zoo check`` that are known to fail, each with the reason.
     expected_failures: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -191,10 +199,14 @@ def check_backbone_fields(spec: BackboneSpec) -> None:
         ("family", is_text(spec.family), "a one-line string"),
         (
             "constructor",
-            spec.constructor is None or matches(CONSTRUCTOR, spec.constructor),
-            "module.name(...) with no braces other than {num_classes} and {image_size}, or None",
+            spec.constructor is None or is_constructor(spec.constructor),
+            "module.name(...) with no braces but {num_classes} and {image_size}, lines that assign model, or None",
         ),
-        ("upstream", spec.upstream is None or matches(UPSTREAM, spec.upstream), "distribution==version, or None"),
+        (
+            "upstream",
+            spec.upstream is None or matches(UPSTREAM, spec.upstream),
+            "distribution==version, a distribution with a range of versions, or None",
+        ),
         ("params", is_count(spec.params), "a positive integer"),
         ("num_classes", is_count(spec.num_classes), "a positive integer"),
         ("input", isinstance(spec.input, InputSpec), "an InputSpec"),
@@ -204,7 +216,11 @@ def check_backbone_fields(spec: BackboneSpec) -> None:
             "a function that takes (tag), or None",
         ),
         ("build", callable(spec.build), "a function that takes (tag) and returns the model"),
-        ("convert", spec.convert is None or callable(spec.convert), "a function that takes (tag, tensors), or None"),
+        (
+            "convert",
+            spec.convert is None or callable(spec.convert),
+            "a function that takes (tag, tensors) or (tag, tensors, model), or None",
+        ),
         ("fixed", callable(spec.fixed) or are_paths(spec.fixed), _PREFIXES),
         ("unused", callable(spec.unused) or are_paths(spec.unused), _PREFIXES),
         ("blocks", are_blocks, "a nonempty tuple of BlockSpec, or a function that takes (model)"),

@@ -11,8 +11,9 @@ Capability = Literal["image_sizes", "bf16", "gradient_checkpointing", "export", 
 
 #: Capabilities that a backbone can declare.
 CAPABILITIES = get_args(Capability)
-#: Capabilities that every backbone has unless it declares why not.
-EXPECTED = ("freezing", "cached_features")
+#: Capabilities that every backbone has unless it declares why not. ``meta`` means that the model can be built and run
+#: on torch's meta device.
+EXPECTED = ("freezing", "cached_features", "meta")
 
 _CLAIMS = (*EXPECTED, *CAPABILITIES)
 _CAPABILITY_NAMES, _CLAIM_NAMES = ", ".join(CAPABILITIES), ", ".join(_CLAIMS)

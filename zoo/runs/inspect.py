@@ -19,7 +19,7 @@ from zoo.models.build import build_model
 from zoo.models.head import Head, get_head, replace_head
 from zoo.models.inspect import Inspection, Layout, make_inspection, trace_image
 from zoo.models.layout import find_blocks, find_head
-from zoo.models.meta_device import make_on_meta
+from zoo.models.meta_device import build_on_meta
 from zoo.models.own.own_network import open_own
 from zoo.models.selection import select
 from zoo.models.trace import CannotTrace, Trace
@@ -126,7 +126,7 @@ def _find_run(subject: str | PathLike[str], registry: Registry) -> _Found:
 def _inspect_found(found: _Found, request: _Request) -> Inspection:
     build, size = partial(build_model, found.backbone, found.tag), request.size or found.size
     with torch.random.fork_rng([]):
-        model = make_on_meta(build)
+        model = build_on_meta(found.backbone, found.tag)
         head = found.attach(model)
         traced = trace_image(model, size)
         if isinstance(traced, CannotTrace):  # It may need values.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Mapping
+from itertools import dropwhile, takewhile
 from typing import Any
 
 from zoo.data.examination.summary import list_warnings
 from zoo.plugin import BackboneSpec
+from zoo.plugin.constructor import list_lines
 from zoo.progress.printable import escape_markdown, format_code, make_printable
 from zoo.registry.license import describe_license
 from zoo.runs.card_metadata import format_front_matter
@@ -84,15 +85,16 @@ def _use_without_zoo(facts: Mapping[str, Any], backbone: BackboneSpec) -> str:
     if backbone.constructor is None or facts["recipe"]["head"] != "linear":
         return ""
     numbers = {"num_classes": len(facts["classes"]), "image_size": facts["input"]["size"][1]}
-    build = make_printable(backbone.constructor.format(**numbers))
-    module = re.match(r"([\w.]+)\.\w+\(", build)
+    lines = [make_printable(line) for line in list_lines(backbone.constructor, **numbers)]
+    imports = list(takewhile(lambda line: line.startswith(("import ", "from ")), lines))
+    rest = list(dropwhile(lambda line: not line.strip(), lines[len(imports) :]))
     call = list_call(backbone)
     lines = [
-        f"import {module[1] if module else build.partition('.')[0]}",
+        *imports,
         *list_imports(backbone),
         "from safetensors.torch import load_file",
         "",
-        f"model = {build}",
+        *rest,
         *list_added_head(backbone, len(facts["classes"])),
         f'model.load_state_dict(load_file("{MODEL}"))',
         "model.eval()",

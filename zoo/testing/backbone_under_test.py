@@ -53,7 +53,10 @@ class BackboneUnderTest:
 
     @cached_property
     def building(self) -> tuple[nn.Module | None, SideEffects]:
-        """The model as built on the meta device, or None if building fails, and the side effects of building."""
+        """The model as built on the meta device, or None if building fails, and the side effects of building.
+
+        If the backbone declares ``meta`` unsupported, this model and all others of level meta are on the CPU.
+        """
         with watch_side_effects(first=True) as effects:
             try:
                 model = build_on_meta(self.spec)
@@ -133,8 +136,16 @@ class BackboneUnderTest:
             return error
 
     def make_meta_images(self, size: tuple[int, int, int] | None = None) -> Tensor:
-        """Return a batch of images on the meta device, of shape (2, C, H, W)."""
-        return torch.empty(BATCH, *(size or self.spec.input.size), device="meta")
+        """Return a batch of images on the device of the models of level meta, of shape (2, C, H, W)."""
+        size = size or self.spec.input.size
+        if self.device.type == "cpu":
+            return torch.randn(BATCH, *size, generator=torch.Generator().manual_seed(SEED))
+        return torch.empty(BATCH, *size, device=self.device)
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the models of level meta."""
+        return torch.device("cpu" if "meta" in self.spec.unsupported else "meta")
 
     def build(self) -> nn.Module:
         """Build the model on the CPU, with the same seed every time."""

@@ -13,7 +13,7 @@ from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, SourceSp
 if TYPE_CHECKING:
     from torch import nn
 
-ZOO_API = 1
+ZOO_API = 2
 
 INPUT = InputSpec(size=(3, 16, 16), resize=16, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 BLOCKS = (
@@ -155,6 +155,22 @@ def declare_scaled(name: str, **changes: Any) -> BackboneSpec:
     return declare_conv(name, **{"build": build, "head_parameters": ("logit_scale",), "params": 2375, **changes})
 
 
+def declare_valued(name: str, **changes: Any) -> BackboneSpec:
+    """Declare a network whose builder and forward pass read values, so that it needs the CPU."""
+
+    def build(_tag: str | None) -> nn.Module:
+        from specimens.networks import ConvNet
+
+        model = ConvNet()
+        assert model.stem[0].weight.mean().item() < 1
+        model.add("pool", lambda features: features if features.max().item() < 1e9 else features.clamp(max=1e9))
+        return model
+
+    constructor = "import torch\nfrom specimens.networks import ConvNet\n\nmodel = ConvNet({num_classes})\n"
+    facts = {"build": build, "unsupported": {"meta": "it reads values"}, "constructor": constructor}
+    return declare_conv(name, **{**facts, **changes})
+
+
 def declare_sensitive(name: str, **changes: Any) -> BackboneSpec:
     """Declare a network that amplifies any rounding error, so that bf16 cannot be judged."""
 
@@ -166,6 +182,12 @@ def declare_sensitive(name: str, **changes: Any) -> BackboneSpec:
         return model
 
     return declare_conv(name, **{"build": build, "supports": ("bf16",), **changes})
+
+
+def convert(_tag: str, tensors: Mapping[str, Any], model: nn.Module) -> dict[str, Any]:
+    """Rename the one tensor that has a different name in the file."""
+    known = model.state_dict()
+    return {name if name in known else "stem.0.weight": tensor for name, tensor in tensors.items()}
 
 
 def make_images(folder: Path) -> None:
@@ -188,7 +210,10 @@ def zoo_backbones() -> Iterator[BackboneSpec]:
         supports=("image_sizes", "bf16", "gradient_checkpointing", "export"),
         weights=(declare_weights(logits=LOGITS),),
     )
+    yield declare_conv("good/converted", convert=convert, weights=(declare_weights("renamed.safetensors"),))
+    yield declare_valued("good/valued")
     yield declare_sensitive("good/sensitive")
+    yield declare_conv("good/packed", weights=(declare_weights("good.zip", member="nets/good.safetensors"),))
     yield declare_aux("good/aux")
     yield declare_masked("good/masked")
     yield declare_tokens("good/tokens", constructor="specimens.networks.TokenNet({num_classes})", supports=("bf16",))

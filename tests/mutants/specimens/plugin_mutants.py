@@ -9,7 +9,7 @@ GOOD = """\
 from specimens.good import declare_conv, make_images
 from zoo.plugin import DatasetSpec, hookimpl
 
-ZOO_API = 1
+ZOO_API = 2
 
 
 @hookimpl
@@ -136,14 +136,18 @@ PLUGIN_MUTANTS = {
     ),
     "Shouts": PluginMutant(
         {"plugin.namespace": "'Shouts' is not a namespace; use lowercase letters"},
-        "from zoo.plugin import hookimpl\n\nZOO_API = 1\n" + hook("pass", name="zoo_run_started", arguments="run"),
+        "from zoo.plugin import hookimpl\n\nZOO_API = 2\n" + hook("pass", name="zoo_run_started", arguments="run"),
     ),
     "declares-on-import": PluginMutant(
         {"spec.fields": "BackboneSpec 'NAMESPACE/net' has params='2k'; it must be"},
         GOOD + "\n\nNET = declare_conv('NAMESPACE/net', params='2k')\n" + hook("return [NET]"),
     ),
-    "has-no-api-version": PluginMutant({"plugin.api": "its ZOO_API is None; it must be 1"}, GOOD + "\ndel ZOO_API\n"),
-    "has-a-future-api-version": PluginMutant({"plugin.api": "written for plugin API 2"}, GOOD + "\nZOO_API = 2\n"),
+    "has-no-api-version": PluginMutant(
+        {"plugin.api": "its ZOO_API is None; it must be 1 or 2"}, GOOD + "\ndel ZOO_API\n"
+    ),
+    "has-a-future-api-version": PluginMutant(
+        {"plugin.api": "written for plugin API 3, but this zoo accepts 1 and 2"}, GOOD + "\nZOO_API = 3\n"
+    ),
     "misspells-a-hook": PluginMutant(
         {"plugin.hooks": "zoo_backbone is not a hook; the hooks are zoo_backbones,"},
         GOOD + hook("yield declare_conv('NAMESPACE/net')", name="zoo_backbone"),

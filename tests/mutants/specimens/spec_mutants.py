@@ -30,6 +30,11 @@ declared(
     lambda: {"head": "classifier.3"},
 )
 declared(
+    "upstream-with-an-invalid-range",
+    {"spec.fields": "upstream='click~=8' is not a valid range of versions: Invalid specifier"},
+    lambda: {"upstream": "click~=8"},
+)
+declared(
     "duplicate-block-name",
     {"spec.fields": "it must be a tuple of blocks with distinct names"},
     lambda: {"blocks": (*BLOCKS, BlockSpec("stem", ("classifier.3",)))},
@@ -90,6 +95,26 @@ declared(
     "pickle-without-digest-behind-a-query",
     {"spec.weights": "are a pickle, which zoo reads only with a sha256; declare it"},
     lambda: {"weights": (declare_weights(url="https://localhost/net.PTH?download=1"),)},
+)
+declared(
+    "pickle-in-an-archive-without-digest",
+    {"spec.weights": "are a pickle, which zoo reads only with a sha256; declare it"},
+    lambda: {"weights": (declare_weights(url="https://localhost/net.zip", member="net.pth"),)},
+)
+declared(
+    "two-digests",
+    {"spec.weights": "it must be None if sha256 is set"},
+    lambda: {"weights": (declare_weights(sha256="0" * 64, sha1="0" * 40),)},
+)
+declared(
+    "sha1-that-is-cut-off",
+    {"spec.weights": "it must be 40 lowercase hex digits"},
+    lambda: {"weights": (declare_weights(sha1="0" * 8),)},
+)
+declared(
+    "member-outside-the-archive",
+    {"spec.weights": "has member='../net.pth'; it must be a relative path ending in one of .safetensors, .pth"},
+    lambda: {"weights": (declare_weights(url="https://localhost/net.zip", member="../net.pth", md5="0" * 32),)},
 )
 declared(
     "digest-that-is-not-hex",

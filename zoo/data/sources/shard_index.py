@@ -17,12 +17,12 @@ from typing import IO
 from zoo.data.sources.columns import NAMES
 from zoo.data.sources.entries import IMAGE_SUFFIXES
 from zoo.data.sources.json_record import parse_record
-from zoo.data.sources.safe_tar import SafeTar
 from zoo.errors import DataError
 from zoo.files.atomic import atomic_write
 from zoo.files.cache import cache_folder, make_key
 from zoo.files.limits import LABEL_BYTES
 from zoo.files.paths import read_file
+from zoo.files.safe_tar import SafeTar
 from zoo.files.schema import ShardIndex
 from zoo.files.validation import Invalid, parse_json
 

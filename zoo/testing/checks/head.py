@@ -168,9 +168,11 @@ def typed(backbone: BackboneUnderTest) -> None:
             replace_head(backbone.spec, model.to(dtype), NUM_CLASSES, HeadDesign())
             for path in head.paths:
                 weight = model.get_parameter(f"{path}.weight")
-                if (weight.dtype, weight.device.type) != (dtype, "meta"):
+                if (weight.dtype, weight.device.type) != (dtype, backbone.device.type):
                     actual = f"{weight.dtype} on {weight.device}"
-                    raise CheckFailed(f"in a model of {dtype} on meta, a new head {path} is {actual}; do not cast it.")
+                    raise CheckFailed(
+                        f"in a model of {dtype} on {backbone.device}, a new head {path} is {actual}; do not cast it."
+                    )
     finally:
         model.to(torch.float32)  # Other checks also use this model.
 

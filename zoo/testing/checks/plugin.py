@@ -221,10 +221,8 @@ def _raise_fault(plugin: PluginUnderTest, check: str) -> None:
 
 def _list_missing(required: list[str]) -> Iterator[str]:
     """List the requirements that are not installed, each with the reason."""
-    try:
-        from packaging.requirements import Requirement
-    except ModuleNotFoundError as error:
-        raise CannotCheck("it needs packaging; run `pip install packaging`") from error
+    from packaging.requirements import Requirement
+
     for text in required:
         requirement = Requirement(text)
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):

@@ -10,8 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from zoo.files.http import file_name
-from zoo.models.weights.read import PICKLES, read_suffix
+from zoo.models.weights.locate import is_refused
 from zoo.plugin import BlockSpec, InputSpec, WeightsSpec
 from zoo.plugin.backbone_spec import (
     check_backbone_fields,
@@ -23,6 +22,7 @@ from zoo.plugin.capabilities import check_capabilities
 from zoo.plugin.input_spec import check_input
 from zoo.plugin.weights_spec import check_weights
 from zoo.registry.plugins.discovery import get_claims
+from zoo.registry.upstream_version import is_declared
 from zoo.testing.promises import OLD_NAMES, list_checks
 from zoo.testing.results.place import find_function
 from zoo.testing.results.result import CheckFailed
@@ -46,6 +46,8 @@ def name(declared: Declaration) -> None:
 def fields(declared: Declaration) -> None:
     """Check the fields of the backbone and of its blocks against the contract."""
     check_backbone_fields(declared.spec)
+    if declared.spec.upstream is not None:
+        is_declared(declared.spec.upstream, "0")  # raises PluginError if it cannot be compared with any version
     if isinstance(declared.spec.blocks, tuple):
         for block in declared.spec.blocks:
             assert isinstance(block, BlockSpec)  # check_backbone_fields ensures this
@@ -72,7 +74,7 @@ def input(declared: Declaration) -> None:  # noqa: A001  # a check's name
 
 
 def weights(declared: Declaration) -> None:
-    """Check that every WeightsSpec is valid and has a usable url, and a sha256 if the file is a pickle."""
+    """Check that every WeightsSpec is valid and has a usable url, and a digest if the file is a pickle."""
     for published in _list_weights(declared):
         check_weights(published)
         url = published.url
@@ -84,7 +86,7 @@ def weights(declared: Declaration) -> None:
             )
         if url.startswith("file:"):
             _expect_in_wheel(declared, published.tag, url)
-        if read_suffix(file_name(url)) in PICKLES and published.sha256 is None:
+        if is_refused(published):
             raise CheckFailed(f"weights {published.tag} are a pickle, which zoo reads only with a sha256; declare it.")
 
 
