@@ -54,7 +54,7 @@ class Pixels:
             self._keep(digest, self._reduce(decoded))
 
     def get(self, sample: Sample, seed: int | None = None) -> Tensor:
-        """Return the pixels of a sample before normalization, uint8 of shape (3, height, width); do not modify them.
+        """Return the pixels of a sample before normalization, uint8 of shape (C, height, width); do not modify them.
 
         Without a seed, the random step of the transform is skipped.
 
@@ -110,8 +110,7 @@ class Views:
         """Build both; without augmentation, training and evaluation share the same pixels.
 
         Raises:
-            DataError: If the input does not have 3 channels.
-            OptionError: If there is no augmentation of that name.
+            OptionError: If there is no augmentation of that name, or if it is not defined for the channels.
         """
         plain = Pixels(build_eval_transform(spec), budget)
         if augmentation == "none":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from zoo.errors import NameNotFound
 from zoo.plugin.block_spec import BlockSpec
-from zoo.plugin.capabilities import Capability, check_capabilities
+from zoo.plugin.capabilities import Capability, check_capabilities, check_first_conv
 from zoo.plugin.fields import (
     accepting_licence,
     are_distinct,
@@ -96,6 +96,9 @@ class BackboneSpec:
     #: Field of the model's output that holds the logits, such as ``logits``, if the forward pass returns an object or a
     #: mapping; None if it returns a tensor. The model that zoo builds returns the value of this field.
     output_field: str | None = None
+    #: Dotted path of the nn.Conv2d that takes the channels of an image, or a tuple of paths if there are several; None
+    #: if it is unknown. With the capability ``channels``, zoo adapts it to images with another number of channels.
+    first_conv: str | tuple[str, ...] | None = None
     #: Function ``convert(tag, tensors)`` that maps the tensors of a published file to the model's own parameter names;
     #: None if the names are the same.
     convert: Callable[[str, Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None
@@ -150,6 +153,7 @@ def check_backbone(spec: BackboneSpec) -> None:
     check_backbone_license(spec)
     check_backbone_fields(spec)
     check_capabilities(spec)
+    check_first_conv(spec)
 
 
 def check_backbone_name(spec: BackboneSpec) -> None:

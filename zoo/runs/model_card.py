@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from typing import Any
 
 from zoo.data.examination.summary import list_warnings
 from zoo.plugin import BackboneSpec
+from zoo.plugin.capabilities import list_first_convs
 from zoo.progress.printable import escape_markdown, format_code, make_printable
 from zoo.registry.license import describe_license
 from zoo.runs.card_metadata import format_front_matter
@@ -85,14 +87,16 @@ def _use_without_zoo(facts: Mapping[str, Any], backbone: BackboneSpec) -> str:
     numbers = {"num_classes": len(facts["classes"]), "image_size": facts["input"]["size"][1]}
     build = make_printable(backbone.constructor.format(**numbers))
     module = re.match(r"([\w.]+)\.\w+\(", build)
+    adapt = _adapt(facts, backbone)
+    torch = "import torch\n" if adapt else ""
     return f"""## Use it without zoo
 
 ```python
-import {module[1] if module else build.partition(".")[0]}
+{torch}import {module[1] if module else build.partition(".")[0]}
 from safetensors.torch import load_file
 
 model = {build}
-model.load_state_dict(load_file("{MODEL}"))
+{adapt}model.load_state_dict(load_file("{MODEL}"))
 model.eval()
 ```
 
@@ -100,8 +104,21 @@ model.eval()
 The outputs are the logits of these classes, in this order: {_join_classes(facts)}."""
 
 
+def _adapt(facts: Mapping[str, Any], backbone: BackboneSpec) -> str:
+    """Return the lines that adapt upstream's model to the channels of the run, or an empty string."""
+    channels = facts["input"]["size"][0]
+    if channels == backbone.input.size[0]:
+        return ""
+    lines = (
+        f"conv = model.get_submodule({make_printable(json.dumps(path))})\n"
+        f"conv.weight = torch.nn.Parameter(conv.weight[:, :1].repeat(1, {channels}, 1, 1))\n"
+        for path in list_first_convs(backbone)
+    )
+    return "".join(lines)
+
+
 def _describe_input(spec: Mapping[str, Any]) -> str:
-    _, height, width = spec["size"]
+    channels, height, width = spec["size"]
     side, interpolation = spec["resize"], escape_markdown(spec["interpolation"])
     resized = {
         "center": f"so that the shorter side is {side} pixels",
@@ -110,7 +127,8 @@ def _describe_input(spec: Mapping[str, Any]) -> str:
     }[spec["crop"]]
     bits = spec.get("bits")
     deep = f" The values of 16-bit images are first divided by 2^{bits - 8}, and clipped to 255." if bits else ""
-    return f"""The model expects RGB images, resized ({interpolation}) {resized}, then center-cropped to
+    kind = {1: "grayscale images", 3: "RGB images"}.get(channels, f"images with {channels} channels")
+    return f"""The model expects {kind}, resized ({interpolation}) {resized}, then center-cropped to
 {width} x {height}, scaled to [0, 1], and normalized with mean {tuple(spec["mean"])} and standard
 deviation {tuple(spec["std"])}.{deep}"""
 

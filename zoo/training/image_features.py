@@ -53,7 +53,7 @@ def compute_features(job: Job, listing: Listing, origin: str) -> ImageFeatures:
         DataError: If fewer than two classes have readable images.
         ZooError: If the backbone cannot be built or its features cannot be computed once and cached.
     """
-    model, weights = build_backbone(job.resolved.backbone, job.weights, job.progress)
+    model, weights = build_backbone(job.resolved.backbone, job.weights, job.progress, job.recipe.channels)
     expected = choose_input(job.resolved.backbone, job.weights)
     report_input(job, expected)
     views = Views.build(job.recipe.preprocessing.apply(expected), "none")

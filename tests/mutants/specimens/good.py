@@ -126,7 +126,8 @@ def zoo_backbones() -> Iterator[BackboneSpec]:
         input=InputSpec(size=(3, 16, 16), resize=16, mean=INPUT.mean, std=INPUT.std, min_size=8),
         classifier="classifier",
         constructor="specimens.networks.ConvNet(num_classes={num_classes})",
-        supports=("image_sizes", "bf16", "gradient_checkpointing", "export"),
+        first_conv="stem.0",
+        supports=("image_sizes", "channels", "bf16", "gradient_checkpointing", "export"),
         weights=(declare_weights(logits=LOGITS),),
     )
     yield declare_sensitive("good/sensitive")
