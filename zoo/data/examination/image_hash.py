@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]  # torchvision has no types
 
+from zoo.data.channels import RGB
+
 #: Height and width to which an image is shrunk, in pixels.
 SIDE = 32
 #: Only every second, third, ... row and column of a large image is used, so that this many pixels remain in the shorter
@@ -29,10 +31,13 @@ _COSINES = torch.cos(math.pi / SIDE * (torch.arange(SIDE) + 0.5) * torch.arange(
 
 
 def shrink(pixels: Tensor) -> Tensor:
-    """Shrink an image, uint8 of shape (3, H, W), to its brightness, float32 of shape (32, 32) from 0 to 255."""
+    """Shrink an image, uint8 of shape (C, H, W), to its brightness, float32 of shape (32, 32) from 0 to 255.
+
+    The brightness of images that are not RGB is the mean of their channels.
+    """
     step = max(min(pixels.shape[1:]) // _MIN_SIDE, 1)
     small: Tensor = functional.resize(pixels[:, ::step, ::step], [SIDE, SIDE], antialias=True)
-    return (small * _BRIGHTNESS).sum(0)
+    return (small * _BRIGHTNESS).sum(0) if len(pixels) == RGB else small.float().mean(0)
 
 
 def hash_image(shrunk: Tensor) -> int:

@@ -19,9 +19,27 @@ from PIL import Image, ImageOps
 
 #: A function from a batch to probabilities.
 Run = Callable[[Any], Any]
-#: A function from a Pillow image to the input of a model, without the batch.
-Prepare = Callable[[Image.Image], Any]
+#: A function from an image to the input of a model, without the batch. An image is a Pillow image, or an array of shape
+#: (height, width, channels) if it has more channels than Pillow knows.
+Prepare = Callable[[Any], Any]
 Image.MAX_IMAGE_PIXELS = None  # The images belong to the run, which has its own limit.
+
+
+def open_image(path: str, channels: int) -> Any:
+    """Open an image with the channels of the input, as the run does."""
+    if channels in (1, 3):
+        return open_rgb(path)
+    if path.lower().endswith(".npy"):
+        return np.load(path, allow_pickle=False)
+    with Image.open(path) as file:
+        return np.asarray(ImageOps.exif_transpose(file))
+
+
+def crop(image: Any, size: Sequence[int] | None) -> Any:
+    """Crop an image to a height and a width if they are given."""
+    if size is None:
+        return image
+    return image.crop((0, 0, size[1], size[0])) if isinstance(image, Image.Image) else image[: size[0], : size[1]]
 
 
 def open_rgb(path: str) -> Image.Image:
@@ -34,8 +52,14 @@ def open_rgb(path: str) -> Image.Image:
         return image.convert("RGB")
 
 
-def read_input(image: Image.Image, spec: dict[str, Any]) -> Any:
+def read_input(image: Any, spec: dict[str, Any]) -> Any:
     """Resize, crop and normalize an image with numpy and Pillow. For one channel, it becomes gray first."""
+    if not isinstance(image, Image.Image):  # Pillow knows no such images, so each channel is an image of its own.
+        planes = []
+        for index, (mean, std) in enumerate(zip(spec["mean"], spec["std"], strict=True)):
+            of_channel = {**spec, "size": (1, *spec["size"][1:]), "mean": [mean], "std": [std]}
+            planes.append(read_input(Image.fromarray(image[:, :, index]), of_channel))
+        return np.concatenate(planes)
     channels, height, width = spec["size"]
     image = image.convert("L") if channels == 1 else image
     if spec["crop"] == "squash":
@@ -140,11 +164,8 @@ def read_batch(batch: dict[str, Any], prepare: Prepare) -> Any:
     """Read the images or the tensors of a batch."""
     if "tensors" in batch:
         return np.load(batch["tensors"], allow_pickle=False)
-    images = [open_rgb(path) for path in batch["paths"]]
-    if batch["size"]:
-        height, width = batch["size"]
-        images = [image.crop((0, 0, width, height)) for image in images]
-    return np.stack([prepare(image) for image in images])
+    images = (open_image(path, batch["channels"]) for path in batch["paths"])
+    return np.stack([prepare(crop(image, batch["size"])) for image in images])
 
 
 def main() -> None:
