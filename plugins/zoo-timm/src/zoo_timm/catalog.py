@@ -25,7 +25,9 @@ CATALOG = Path(__file__).with_name("catalog.json")
 Row = dict[str, Any]
 
 #: Values that are omitted from the file. A `url` of None means the default location on the Hugging Face Hub.
-BACKBONE_DEFAULTS: Row = {"classifier": None, "headless": False, "image_sizes": False, "weights": []}
+BACKBONE_DEFAULTS: Row = {
+    "classifier": None, "headless": False, "image_sizes": False, "first_conv": None, "standardized": False, "weights": [],
+}  # fmt: skip
 WEIGHTS_DEFAULTS: Row = {
     "url": None, "sha256": None, "num_classes": NUM_CLASSES, "accuracy": None, "input": None, "lacks": (),
 }  # fmt: skip
@@ -56,7 +58,7 @@ def load_catalog(text: str) -> Catalog:
     table = json.loads(text)
     upstream = table["upstream"]
     inputs = {key: _load_input(row) for key, row in table["inputs"].items()}
-    blocks = {key: tuple(map(_load_block, rows)) for key, rows in table["blocks"].items()}
+    blocks = {key: tuple(_load_block(*_split(row)) for row in rows) for key, rows in table["blocks"].items()}
     backbones = {}
     for name, listed in table["backbones"].items():
         row = {**BACKBONE_DEFAULTS, **listed}
@@ -77,8 +79,9 @@ def load_catalog(text: str) -> Catalog:
             convert=source.convert,
             upstream=upstream,
             constructor=None if row["headless"] else constructor(name),
-            expected_failures=list_expected_failures(weights),
-            **claims(tuple(row["head"]), image_sizes=row["image_sizes"]),
+            first_conv=tuple(row["first_conv"]) if isinstance(row["first_conv"], list) else row["first_conv"],
+            expected_failures=list_expected_failures(weights, is_standardized=row["standardized"]),
+            **claims(tuple(row["head"]), image_sizes=row["image_sizes"], channels=row["first_conv"] is not None),
         )
     return Catalog(upstream, table["accuracies"], backbones)
 
@@ -100,6 +103,8 @@ def dump_catalog(upstream: str, accuracies: str, specs: Sequence[BackboneSpec]) 
                 "classifier": spec.classifier,
                 "headless": spec.constructor is None,
                 "image_sizes": "image_sizes" in spec.supports,
+                "first_conv": spec.first_conv,
+                "standardized": "can.grayscale" in spec.expected_failures,
                 "weights": [_dump_weights(name, weights, inputs) for weights in spec.weights],
             },
             BACKBONE_DEFAULTS,
@@ -135,10 +140,15 @@ def _dump_input(spec: InputSpec) -> Row:
     return {field: value for field in fields if (value := getattr(spec, field)) is not None}
 
 
-def _load_block(row: str | list[str]) -> BlockSpec:
-    """Build a block from its name and prefixes, or from a name that is also its only prefix."""
-    name, *prefixes = [row, row] if isinstance(row, str) else row
-    return BlockSpec(name, tuple(prefixes))
+def _split(row: str | list[str]) -> Sequence[str]:
+    """Return the name and the prefixes of a block. A name alone is also its only prefix."""
+    return (row, row) if isinstance(row, str) else row
+
+
+@cache
+def _load_block(name: str, *prefixes: str) -> BlockSpec:
+    """Build a block, or return an equal one: the networks have 4,380 blocks, but few different ones."""
+    return BlockSpec(name, prefixes)
 
 
 def _dump_block(block: BlockSpec) -> str | list[str]:
