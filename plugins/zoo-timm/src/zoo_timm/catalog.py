@@ -26,7 +26,8 @@ Row = dict[str, Any]
 
 #: Values that are omitted from the file. A `url` of None means the default location on the Hugging Face Hub.
 BACKBONE_DEFAULTS: Row = {
-    "classifier": None, "headless": False, "image_sizes": False, "first_conv": None, "standardized": False, "weights": [],
+    "classifier": None, "headless": False, "image_sizes": False, "first_conv": None, "standardized": False,
+    "weights": [],
 }  # fmt: skip
 WEIGHTS_DEFAULTS: Row = {
     "url": None, "sha256": None, "num_classes": NUM_CLASSES, "accuracy": None, "input": None, "lacks": (),

@@ -40,10 +40,8 @@ def list_expected_failures(weights: Sequence[WeightsSpec], *, is_standardized: b
     """
     pickles = [spec.tag for spec in weights if spec.sha256 is None and not str(spec.url).endswith(".safetensors")]
     reason = f"the weights {', '.join(pickles)} are a pickle for which timm has no SHA-256"
-    return {
-        **({"spec.weights": reason} if pickles else {}),
-        **({"can.grayscale": STANDARDIZES} if is_standardized else {}),
-    }
+    failures = {"spec.weights": reason} if pickles else {}
+    return {**failures, "can.grayscale": STANDARDIZES} if is_standardized else failures
 
 
 class Claims(TypedDict):

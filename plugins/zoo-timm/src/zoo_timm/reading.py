@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 import timm
 import torch
-from timm.layers import ScaledStdConv2d, ScaledStdConv2dSame, StdConv2d, StdConv2dSame
+from timm.layers.std_conv import ScaledStdConv2d, ScaledStdConv2dSame, StdConv2d, StdConv2dSame
 from timm.models import get_pretrained_cfg, model_entrypoint
 from torch import nn
 
