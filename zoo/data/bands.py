@@ -147,7 +147,7 @@ def fit_array(pixels: Tensor, channels: int) -> Tensor:
 
 
 def to_rgba(image: Image.Image, channels: int) -> Image.Image:
-    """Return a loaded image of at most 8 bits per value with four channels: RGB and alpha, or RGB and another one.
+    """Return a loaded image of at most 8 bits per value with four channels: RGB and alpha.
 
     Raises:
         DataError: If the input does not have four channels, or the image has no fourth one. The message is a clause.
@@ -155,8 +155,6 @@ def to_rgba(image: Image.Image, channels: int) -> Image.Image:
     found = len(image.getbands())
     if channels != _RGBA:
         raise DataError(f"a {image.mode} image with {_count(found)}; for {channels} channels, use .npy files")
-    if image.mode == "RGBX":  # Converting it would replace the fourth channel.
-        return Image.frombytes("RGBA", image.size, image.tobytes())
     if not image.has_transparency_data:
         raise DataError(f"a {image.mode} image without a fourth channel; use RGBA images or .npy files")
     return image.convert("RGBA")
