@@ -90,7 +90,7 @@ def test_the_mean_and_std_follow_the_channels() -> None:
 
 def test_a_change_of_the_channels_is_one_note() -> None:
     spec = InputSpec()
-    assert Recipe(channels=1).preprocessing.list_changes(spec) == ["channels 1 instead of 3"]
+    assert make_recipe({"channels": 1}).preprocessing.list_changes(spec) == ["channels 1 instead of 3"]
 
 
 def test_as_many_numbers_as_channels_are_needed() -> None:
