@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from zoo.errors import NameNotFound
 from zoo.plugin.block_spec import BlockSpec
-from zoo.plugin.capabilities import Capability, check_capabilities
+from zoo.plugin.capabilities import Capability, check_capabilities, check_first_conv
 from zoo.plugin.constructor import is_constructor
 from zoo.plugin.fields import (
     accepting_licence,
@@ -121,6 +121,9 @@ class BackboneSpec:
     #: Number of features if upstream's model has no head and returns features of shape (N, features); None if it has
     #: one. zoo then adds an nn.Linear under the only name in ``head`` and calls it on the output.
     features: int | None = None
+    #: Dotted path of the nn.Conv2d that takes the channels of an image, or a tuple of paths if there are several; None
+    #: if it is unknown. With the capability ``channels``, zoo adapts it to images with another number of channels.
+    first_conv: str | tuple[str, ...] | None = None
     #: Function ``convert(tag, tensors)`` or ``convert(tag, tensors, model)`` that maps the tensors of a published file
     #: to the model's own parameter names; None if the names are the same. It must not change the built model.
     convert: Convert | None = None
@@ -177,6 +180,7 @@ def check_backbone(spec: BackboneSpec) -> None:
     check_backbone_license(spec)
     check_backbone_fields(spec)
     check_capabilities(spec)
+    check_first_conv(spec)
 
 
 def check_backbone_name(spec: BackboneSpec) -> None:

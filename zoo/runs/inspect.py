@@ -76,8 +76,8 @@ def inspect(
         train: What to train, as for `zoo.finetune`. Default: what the run trained; for a backbone, ``head``; for a
             module, the parameters that require gradients.
         depth: Number of levels of the tree below the network. Default: all.
-        size: Channels, height and width of the image. Default: the input size of the backbone or the run; for a module,
-            (3, 224, 224).
+        size: Channels, height and width of the image; a backbone and a run always get their own number of channels.
+            Default: the input size of the backbone or the run; for a module, (3, 224, 224).
         registry: Registry in which names are looked up. Default: all installed plugins.
 
     Raises:
@@ -124,7 +124,8 @@ def _find_run(subject: str | PathLike[str], registry: Registry) -> _Found:
 
 
 def _inspect_found(found: _Found, request: _Request) -> Inspection:
-    build, size = partial(build_model, found.backbone, found.tag), request.size or found.size
+    build = partial(build_model, found.backbone, found.tag, found.size[0])
+    size = (found.size[0], *(request.size or found.size)[1:])
     with torch.random.fork_rng([]):
         model = build_on_meta(found.backbone, found.tag)
         head = found.attach(model)

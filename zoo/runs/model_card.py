@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import dropwhile, takewhile
 from typing import Any
 
 from zoo.data.examination.summary import list_warnings
 from zoo.plugin import BackboneSpec
+from zoo.plugin.capabilities import list_first_convs
 from zoo.plugin.constructor import list_lines
 from zoo.progress.printable import escape_markdown, format_code, make_printable
 from zoo.registry.license import describe_license
@@ -88,14 +90,16 @@ def _use_without_zoo(facts: Mapping[str, Any], backbone: BackboneSpec) -> str:
     lines = [make_printable(line) for line in list_lines(backbone.constructor, **numbers)]
     imports = list(takewhile(lambda line: line.startswith(("import ", "from ")), lines))
     rest = list(dropwhile(lambda line: not line.strip(), lines[len(imports) :]))
-    call = list_call(backbone)
+    adapt, call = list(_adapt(facts, backbone)), list_call(backbone)
     lines = [
         *imports,
         *list_imports(backbone),
+        *(["import torch"] if adapt else []),
         "from safetensors.torch import load_file",
         "",
         *rest,
         *list_added_head(backbone, len(facts["classes"])),
+        *adapt,
         f'model.load_state_dict(load_file("{MODEL}"))',
         "model.eval()",
         *call,
@@ -120,8 +124,18 @@ Upstream's model has no head. Without the line that adds one, load the file with
 model then returns {backbone.features} features."""
 
 
+def _adapt(facts: Mapping[str, Any], backbone: BackboneSpec) -> Iterator[str]:
+    """Yield the lines that adapt upstream's model to the channels of the run, if it has others."""
+    channels = facts["input"]["size"][0]
+    if channels == backbone.input.size[0]:
+        return
+    for path in list_first_convs(backbone):
+        yield f"conv = model.get_submodule({make_printable(json.dumps(path))})"
+        yield f"conv.weight = torch.nn.Parameter(conv.weight[:, :1].repeat(1, {channels}, 1, 1))"
+
+
 def _describe_input(spec: Mapping[str, Any]) -> str:
-    _, height, width = spec["size"]
+    channels, height, width = spec["size"]
     side, interpolation = spec["resize"], escape_markdown(spec["interpolation"])
     squashed = " x ".join(str(round(side * length / max(width, height))) for length in (width, height))
     resized = {
@@ -131,7 +145,8 @@ def _describe_input(spec: Mapping[str, Any]) -> str:
     }[spec["crop"]]
     bits = spec.get("bits")
     deep = f" The values of 16-bit images are first divided by 2^{bits - 8}, and clipped to 255." if bits else ""
-    return f"""The model expects RGB images, resized ({interpolation}) {resized}, then center-cropped to
+    kind = {1: "grayscale images", 3: "RGB images"}.get(channels, f"images with {channels} channels")
+    return f"""The model expects {kind}, resized ({interpolation}) {resized}, then center-cropped to
 {width} x {height}, scaled to [0, 1], and normalized with mean {tuple(spec["mean"])} and standard
 deviation {tuple(spec["std"])}.{deep}"""
 

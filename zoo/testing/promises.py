@@ -132,6 +132,8 @@ CHECKS: tuple[Check, ...] = (
           excuse="freezing"),
     Check("can.image_sizes", "meta", "larger and non-square images also produce logits", ("head.replaced",),
           "image_sizes"),
+    Check("can.channels", "meta", "images with one and with five channels also produce logits, and only the weights of "
+          "`first_conv` change for them", ("head.found", "forward.logits", "spec.capabilities"), "channels"),
     Check("build.repeatable", "cpu", "the same seed builds the same model, bit for bit", ("build.fresh",)),
     Check("forward.repeatable", "cpu", "the same images produce the same logits, bit for bit", _CPU),
     Check("forward.independent", "cpu", "an image's logits do not depend on the rest of its batch",
@@ -153,6 +155,9 @@ CHECKS: tuple[Check, ...] = (
           "a saved model loads strictly in a new process, with bit-identical tensors, and returns the same logits",
           ("forward.repeatable",)),
     Check("can.bf16", "cpu", "the logits in bf16 are nearly the same as in fp32", ("forward.repeatable",), "bf16"),
+    Check("can.grayscale", "cpu",
+          "a gray image produces the same logits with one channel as repeated for each of the declared channels",
+          ("forward.repeatable", "can.channels"), "channels"),
     Check("can.gradient_checkpointing", "cpu",
           "gradient checkpointing recomputes layers and does not change the gradients", ("learn.all",),
           "gradient_checkpointing"),

@@ -207,7 +207,8 @@ def zoo_backbones() -> Iterator[BackboneSpec]:
         preprocessing=lambda _tag: build_preprocessing(INPUT),
         classifier="classifier",
         constructor="specimens.networks.ConvNet(num_classes={num_classes})",
-        supports=("image_sizes", "bf16", "gradient_checkpointing", "export"),
+        first_conv="stem.0",
+        supports=("image_sizes", "channels", "bf16", "gradient_checkpointing", "export"),
         weights=(declare_weights(logits=LOGITS),),
     )
     yield declare_conv("good/converted", convert=convert, weights=(declare_weights("renamed.safetensors"),))

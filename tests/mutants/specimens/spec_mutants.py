@@ -149,6 +149,16 @@ declared(
     lambda: {"supports": ("bf16",), "unsupported": {"bf16": "it overflows"}},
 )
 declared(
+    "channels-without-a-first-convolution",
+    {"spec.capabilities": "a tuple without channels, because first_conv is None"},
+    lambda: {"supports": ("channels",)},
+)
+declared(
+    "first-convolution-that-is-no-path",
+    {"spec.capabilities": "has first_conv=(); it must be a dotted path"},
+    lambda: {"first_conv": ()},
+)
+declared(
     "expected-failure-of-an-unknown-check",
     {"spec.capabilities": "expected_failures contains unknown backbone checks: head.fund; correct or remove them"},
     lambda: {"expected_failures": {"head.fund": "upstream's own"}},

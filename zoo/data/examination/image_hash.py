@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from zoo.data.channels import RGB
+
 #: Height and width to which an image is shrunk, in pixels.
 SIDE = 32
 #: Only every second, third, ... row and column of a large image is used, so that this many pixels remain in the shorter
@@ -28,9 +30,14 @@ _COSINES = np.cos(math.pi / SIDE * (np.arange(SIDE) + 0.5) * np.arange(_FREQUENC
 
 
 def shrink(pixels: Tensor) -> NDArray[np.uint8]:
-    """Shrink an image, uint8 of shape (3, H, W), to its brightness, uint8 of shape (32, 32)."""
+    """Shrink an image, uint8 of shape (C, H, W), to its brightness, uint8 of shape (32, 32).
+
+    The brightness of images that are not RGB is the mean of their channels.
+    """
     step = max(min(pixels.shape[1:]) // _MIN_SIDE, 1)
     sampled = pixels[:, ::step, ::step].permute(1, 2, 0).contiguous().numpy()
+    if len(pixels) != RGB:
+        sampled = sampled.mean(2).round().astype(np.uint8)
     # Pillow and numpy take a third of the time that torch takes, whose operators are made for larger arrays.
     return np.asarray(Image.fromarray(sampled).convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR))
 

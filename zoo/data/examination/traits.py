@@ -9,8 +9,8 @@ from zoo.data.decode import Decoded
 from zoo.data.examination.image_hash import hash_image, shrink
 from zoo.data.marks import Mark
 
-#: Formats by the number that stands for them in packed traits, which has one decimal digit.
-_FORMATS = ("", "JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "HEIF")
+#: Formats by the number that stands for them in packed traits, which has one hex digit.
+_FORMATS = ("", "JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "HEIF", "NPY")
 _PACKED = struct.Struct("<BBHIIBBQ")
 PACKED_SIZE = _PACKED.size
 

@@ -67,7 +67,7 @@ def _trace(own: OwnNetwork, model: nn.Module, size: tuple[int, int, int]) -> Tra
     except CannotTrace as error:
         raise OptionError(
             f"{own.asked} cannot process images of {'x'.join(map(str, size))}: {error}; set `image_size` to the height "
-            "and width that it expects."
+            "and width that it expects, and `channels` to the number of channels."
         ) from error
 
 

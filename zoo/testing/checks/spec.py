@@ -18,7 +18,7 @@ from zoo.plugin.backbone_spec import (
     check_backbone_name,
 )
 from zoo.plugin.block_spec import check_block
-from zoo.plugin.capabilities import check_capabilities
+from zoo.plugin.capabilities import check_capabilities, check_first_conv
 from zoo.plugin.input_spec import check_input
 from zoo.plugin.weights_spec import check_weights
 from zoo.registry.plugins.discovery import get_claims
@@ -103,6 +103,7 @@ def license(declared: Declaration) -> None:
 def capabilities(declared: Declaration) -> None:
     """Check the names in supports, unsupported and expected_failures."""
     check_capabilities(declared.spec)
+    check_first_conv(declared.spec)
     known = {*OLD_NAMES, *(check.name for check in list_checks(of_plugin=False))}
     if unknown := sorted(declared.spec.expected_failures.keys() - known):
         raise CheckFailed(

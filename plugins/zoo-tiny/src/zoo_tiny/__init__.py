@@ -67,8 +67,9 @@ def zoo_backbones() -> list[BackboneSpec]:
                     logits=(3.257, 36.016, 3.894, -16.016, 13.094),
                 ),
             ),
+            first_conv="conv1",
             constructor="zoo_tiny_network.TinyNet(num_classes={num_classes})",
-            supports=("image_sizes", "bf16", "export"),
+            supports=("image_sizes", "channels", "bf16", "export"),
         )
     ]
 
