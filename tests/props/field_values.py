@@ -130,7 +130,7 @@ WRONG: dict[type, dict[str, tuple[Any, ...]]] = {
         "unused": NO_PATHS,
         "head_parameters": NO_PATHS,
         "features": NO_COUNTS,
-        "first_conv": (*NO_TEXTS[1:], (), ("a", "a"), (1,)),
+        "first_conv": (3, "", "  ", "a\nb", (), ("a", "a"), (1,)),
         "output_field": (*NO_TEXTS[1:], "out.logits", "0", " logits"),
         "convert": ("convert", 3),
         "upstream": (*NO_TEXTS[1:], "timm", "==1.0", "timm>=", "timm=1.0", "timm>=1.0,", "timm==", "timm==1.0 or so"),
