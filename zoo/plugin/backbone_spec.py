@@ -27,6 +27,7 @@ from zoo.plugin.input_spec import InputSpec
 from zoo.plugin.weights_spec import WeightsSpec
 
 if TYPE_CHECKING:
+    from PIL import Image
     from torch import Tensor, nn
 
 QUALIFIED_NAME = re.compile(r"[a-z][a-z0-9_-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -82,6 +83,11 @@ class BackboneSpec:
     license: str
     #: The input that the model expects.
     input: InputSpec = InputSpec()  # noqa: RUF009  # it is frozen
+    #: Function ``preprocessing(tag)`` that returns upstream's own preprocessing for the weights ``tag``, or for the
+    #: architecture if ``tag`` is None: a callable that takes an RGB PIL image and returns a float tensor of shape
+    #: (C, H, W). It returns None if upstream publishes no preprocessing for these weights. ``zoo check`` compares the
+    #: result with ``input``. Leave the field out if upstream publishes no preprocessing at all.
+    preprocessing: Callable[[str | None], Callable[[Image.Image], Tensor] | None] | None = None
     #: Published weights. The first ones are the default.
     weights: tuple[WeightsSpec, ...] = ()
     #: Number of outputs of the head in the model that ``build`` returns.
@@ -186,6 +192,11 @@ def check_backbone_fields(spec: BackboneSpec) -> None:
         ("params", is_count(spec.params), "a positive integer"),
         ("num_classes", is_count(spec.num_classes), "a positive integer"),
         ("input", isinstance(spec.input, InputSpec), "an InputSpec"),
+        (
+            "preprocessing",
+            spec.preprocessing is None or callable(spec.preprocessing),
+            "a function that takes (tag), or None",
+        ),
         ("build", callable(spec.build), "a function that takes (tag) and returns the model"),
         ("convert", spec.convert is None or callable(spec.convert), "a function that takes (tag, tensors), or None"),
         (
