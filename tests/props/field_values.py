@@ -117,6 +117,7 @@ WRONG: dict[type, dict[str, tuple[Any, ...]]] = {
         "unused": NO_PATHS,
         "output_field": (*NO_TEXTS[1:], "out.logits", "0", " logits"),
         "convert": ("convert", 3),
+        "run_files": ("config.json", {}),
         "upstream": (*NO_TEXTS[1:], "timm", "==1.0", "timm>=1.0", "timm==", "timm==1.0 or so"),
         "constructor": (
             *NO_TEXTS[1:],
@@ -189,6 +190,7 @@ RIGHT: dict[type, dict[str, tuple[Any, ...]]] = {
         "fixed": ((), ("mask", "layer1.mask"), lambda _model: ("mask",)),
         "unused": ((), ("mask_token",), lambda _model: ("mask_token",)),
         "convert": (None, print),
+        "run_files": (None, print),
         "upstream": (None, "timm==1.0.31"),
         "constructor": (
             None,

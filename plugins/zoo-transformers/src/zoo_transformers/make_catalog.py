@@ -1,0 +1,35 @@
+"""Write ``catalog.json`` from ``checkpoints.toml`` and the installed transformers: ``python -m zoo_transformers.make_catalog``.
+
+It builds every backbone on the meta device, which takes several minutes and little memory.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.metadata
+import sys
+
+from zoo_transformers.catalog import CATALOG, Entry, dump_catalog
+from zoo_transformers.facts import Facts
+from zoo_transformers.known import read_known
+from zoo_transformers.reading import read_facts
+
+
+def main() -> None:
+    """Read all backbones and write the catalog."""
+    known = read_known()
+    entries: dict[str, Entry] = {}
+    first: dict[str, Facts] = {}
+    for place, (name, (architecture, checkpoint)) in enumerate(known.items(), 1):
+        facts = read_facts(architecture, first.get(architecture.model))
+        first.setdefault(architecture.model, facts)
+        entries[name] = Entry(facts, checkpoint)
+        gc.collect()  # Modules refer to each other, so only the garbage collector frees a model.
+        sys.stderr.write(f"\r{place}/{len(known)} {name:<60}")  # noqa: TID251  # names of this package
+    sys.stderr.write("\n")  # noqa: TID251  # ends the line
+    upstream = f"transformers=={importlib.metadata.version('transformers')}"
+    CATALOG.write_text(dump_catalog(upstream, entries), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
