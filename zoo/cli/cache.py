@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from zoo.cli import shared
-from zoo.cli.output import format_count, format_table, print_json
+from zoo.cli.output import format_count, format_table, json_option, print_json
 from zoo.cli.streams import print_lines, print_notes
 from zoo.errors import CacheError
 from zoo.files.cache import KINDS, Entry, cache_folder, find_linked, list_entries, list_others, remove
@@ -20,7 +19,7 @@ def command() -> None:
 
 
 @command.command(name="list")
-@shared.as_json
+@json_option
 def show(as_json: bool) -> None:
     """List the entries of the cache folder and their sizes."""
     entries = [entry for kind in KINDS for entry in list_entries(kind)]

@@ -13,10 +13,9 @@ from typing import TypeVar
 import click
 from click.exceptions import Exit
 
-from zoo.cli import shared
 from zoo.cli.count import Count
 from zoo.cli.flags import name_flags
-from zoo.cli.output import format_table, print_json
+from zoo.cli.output import format_table, json_option, print_json
 from zoo.cli.signals import choose_code
 from zoo.cli.streams import print_lines, print_notes
 from zoo.data.cores import count_cores
@@ -75,7 +74,7 @@ MOST_JOBS = 4
     metavar="FILE",
     help="Save results to FILE, and skip backbones whose results FILE already contains.",
 )
-@shared.as_json
+@json_option
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import click
 
-from zoo.cli import shared
-from zoo.cli.output import format_count, format_table, print_json
+from zoo.cli.output import format_count, format_table, json_option, print_json
 from zoo.cli.streams import print_lines, print_notes
 from zoo.runs.compare import Compared, compare_runs, list_doubts
 
 
 @click.command(name="compare")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@shared.as_json
+@json_option
 def command(runs: tuple[str, ...], as_json: bool) -> None:
     """Compare runs, most accurate first.
 

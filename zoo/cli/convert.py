@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from zoo.cli import shared
 from zoo.cli.flags import name_flags
-from zoo.cli.output import print_json
+from zoo.cli.output import json_option, print_json
 from zoo.cli.streams import print_lines, print_notes
 
 
@@ -24,7 +23,7 @@ from zoo.cli.streams import print_lines, print_notes
     help="Keep only tensors whose names begin with PREFIX, such as encoder_q, and remove PREFIX from the names.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it exists.")
-@shared.as_json
+@json_option
 def command(file: str, output: str, key: str | None, prefix: str | None, overwrite: bool, as_json: bool) -> None:
     """Convert a .pth or .ckpt file to safetensors.
 

@@ -13,7 +13,7 @@ from zoo.cli import shared
 from zoo.cli.completion import complete_backbone, complete_data
 from zoo.cli.flags import name_flags
 from zoo.cli.options import gather_options
-from zoo.cli.output import format_table, print_json
+from zoo.cli.output import format_table, json_option, print_json
 from zoo.cli.process import torch_session
 from zoo.cli.streams import print_lines
 from zoo.data.examination.kinds import SKIPPED
@@ -53,7 +53,7 @@ def command() -> None:
 @click.option("--weights", metavar="WEIGHTS", help="Weights for --labels: a tag or a .safetensors file.")
 @click.option("--output", metavar="FILE", help="With --labels, draw the most doubtful images (.png or .html).")
 @click.option("--strict", is_flag=True, help="Exit with 1 if there is a warning.")
-@shared.as_json
+@json_option
 def check(data: str, output: str | None, *, labels: bool, strict: bool, as_json: bool, **flags: str | None) -> int:
     """Decode every image, and list what is unusual or wrong.
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import click
 
-from zoo.cli import shared
-from zoo.cli.output import print_json
+from zoo.cli.output import json_option, print_json
 from zoo.cli.process import torch_session
 from zoo.cli.streams import print_lines
 
 
 @click.command(name="doctor")
-@shared.as_json
+@json_option
 def command(as_json: bool) -> int:
     """Check the installation and show how to fix problems.
 

@@ -8,7 +8,7 @@ import click
 
 from zoo.cli import shared
 from zoo.cli.completion import complete_data, complete_run
-from zoo.cli.output import print_json
+from zoo.cli.output import json_option, print_json
 from zoo.cli.process import torch_session
 from zoo.cli.stdin_paths import insert_stdin
 from zoo.cli.streams import print_lines, print_notes
@@ -27,7 +27,7 @@ from zoo.cli.streams import print_lines, print_notes
 @click.option("--weights", metavar="WEIGHTS", help="Weights of BACKBONE: a tag or a .safetensors file.")
 @shared.columns
 @shared.inference_device
-@shared.as_json
+@json_option
 def command(model: str, images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
     """Compute the features of images.
 

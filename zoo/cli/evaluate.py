@@ -9,7 +9,7 @@ import click
 from zoo.cli import shared
 from zoo.cli.completion import complete_run
 from zoo.cli.mistakes import format_errors
-from zoo.cli.output import format_table, print_json
+from zoo.cli.output import format_table, json_option, print_json
 from zoo.cli.process import torch_session
 from zoo.cli.streams import print_lines
 from zoo.progress.order import sort_names
@@ -30,7 +30,7 @@ from zoo.progress.order import sort_names
 @shared.adapt_options
 @shared.model
 @shared.inference_device
-@shared.as_json
+@json_option
 def command(  # click passes each option as an argument
     run: str, data: str, split: str | None, model: str | None, device: str, as_json: bool, **options: Any
 ) -> None:

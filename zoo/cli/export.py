@@ -8,7 +8,7 @@ import click
 
 from zoo.cli import shared
 from zoo.cli.completion import complete_run
-from zoo.cli.output import print_json
+from zoo.cli.output import json_option, print_json
 from zoo.cli.process import torch_session
 from zoo.cli.streams import print_lines, print_notes
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     help="Whether images are resized and normalized in the exported network, or before it.  [default: inside]",
 )
 @shared.model
-@shared.as_json
+@json_option
 def command(  # click passes each option as an argument
     run: str, format: str, output: str | None, preprocess: str | None, model: str | None, as_json: bool
 ) -> None:

@@ -7,9 +7,8 @@ from typing import Any
 
 import click
 
-from zoo.cli import shared
 from zoo.cli.completion import complete_backbone
-from zoo.cli.output import format_count, format_table, print_json
+from zoo.cli.output import format_count, format_table, json_option, print_json
 from zoo.cli.streams import print_lines, print_notes
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
 from zoo.registry.registry import open_registry
@@ -21,7 +20,7 @@ COMPUTED = "known after building"
 
 @click.command(name="info")
 @click.argument("backbone", shell_complete=complete_backbone)
-@shared.as_json
+@json_option
 def command(backbone: str, as_json: bool) -> None:
     """Show the details of a backbone.
 

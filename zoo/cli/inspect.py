@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from zoo.cli import shared
 from zoo.cli.completion import complete_backbone
-from zoo.cli.output import print_json
+from zoo.cli.output import json_option, print_json
 from zoo.cli.process import torch_session
 from zoo.cli.streams import print_lines
 
@@ -25,7 +24,7 @@ from zoo.cli.streams import print_lines
     metavar="N",
     help="Height and width of the image.  [default: the input size; 224 for a file]",
 )
-@shared.as_json
+@json_option
 def command(network: str, train: str | None, depth: int | None, image_size: int | None, as_json: bool) -> None:
     """Show the modules of a backbone or of a run's model.
 

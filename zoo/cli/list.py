@@ -7,9 +7,8 @@ from typing import Any
 
 import click
 
-from zoo.cli import shared
 from zoo.cli.count import Count
-from zoo.cli.output import format_count, format_table, print_json
+from zoo.cli.output import format_count, format_table, json_option, print_json
 from zoo.cli.plugins import warn_unknown_names
 from zoo.cli.streams import print_lines, print_notes
 from zoo.errors import OptionError
@@ -38,7 +37,7 @@ _ORDERS: dict[str, Callable[[BackboneSpec], Any]] = {
     help="List only backbones whose default weights have this license, such as Apache-2.0.",
 )
 @click.option("--sort", type=click.Choice([*_ORDERS]), default="name", show_default=True, help="Order of the list.")
-@shared.as_json
+@json_option
 def command(pattern: str | None, as_json: bool, max_params: int | None, sort: str, **filters: str | None) -> None:
     """List the available backbones.
 

@@ -8,9 +8,14 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
+import click
+
 from zoo.cli.streams import print_exactly
 from zoo.progress.csv_rows import format_csv
 from zoo.progress.printable import make_printable
+
+#: The flag of all commands that can answer in JSON.
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def print_json(answer: Any) -> None:

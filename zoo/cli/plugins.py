@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from zoo.cli import shared
-from zoo.cli.output import format_table, print_json
+from zoo.cli.output import format_table, json_option, print_json
 from zoo.cli.streams import print_lines, print_notes
 from zoo.registry.plugins.discovery import list_unknown_names
 from zoo.registry.plugins.load import Plugin
@@ -13,7 +12,7 @@ from zoo.registry.registry import open_registry
 
 
 @click.command(name="plugins")
-@shared.as_json
+@json_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
     """List the installed plugins.

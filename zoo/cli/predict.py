@@ -10,7 +10,7 @@ import click
 from zoo.cli import shared
 from zoo.cli.completion import complete_data, complete_run
 from zoo.cli.mistakes import format_accuracy, format_top, format_wrong
-from zoo.cli.output import print_csv, print_json
+from zoo.cli.output import json_option, print_csv, print_json
 from zoo.cli.process import torch_session
 from zoo.cli.stdin_paths import insert_stdin
 from zoo.cli.streams import print_lines, print_notes
@@ -59,16 +59,16 @@ if TYPE_CHECKING:
 @shared.adapt_options
 @shared.model
 @shared.inference_device
-@click.option("--json", "form", flag_value="json", help="Print JSON.")
+@json_option
 @click.option(
     "--csv",
-    "form",
-    flag_value="csv",
+    "as_csv",
+    is_flag=True,
     help="Print CSV with the columns path, label, probability and error, truth with --truth, and distance and "
     "percentile with --distance.",
 )
 def command(  # click passes each option as an argument
-    run: str, images: tuple[str, ...], model: str | None, device: str, form: str | None, **options: Any
+    run: str, images: tuple[str, ...], model: str | None, device: str, **options: Any
 ) -> None:
     """Classify images with the model of a run.
 
@@ -78,7 +78,7 @@ def command(  # click passes each option as an argument
 
     Exits with 1 if no image could be read.
     """
-    adapt = shared.pop_adapt(options)
+    adapt, form = shared.pop_adapt(options), _pop_form(options)
     with torch_session() as (registry, progress):
         from zoo.runs.classifier import load
 
@@ -92,6 +92,14 @@ def command(  # click passes each option as an argument
     _print(predictions, form, columns)
     if all(prediction.error for prediction in predictions):
         click.get_current_context().exit(1)
+
+
+def _pop_form(options: dict[str, Any]) -> str | None:
+    """Remove the flags of the output's form, and return the form."""
+    forms = {"json": options.pop("as_json"), "csv": options.pop("as_csv")}
+    if all(forms.values()):
+        raise click.UsageError("--json and --csv exclude each other; pass one of them.")
+    return next((form for form, is_set in forms.items() if is_set), None)
 
 
 def _choose_columns(*, truth: bool, distance: bool) -> tuple[str, ...]:

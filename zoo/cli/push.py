@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import click
 
-from zoo.cli import shared
 from zoo.cli.completion import complete_run
 from zoo.cli.flags import name_flags
-from zoo.cli.output import print_json
+from zoo.cli.output import json_option, print_json
 from zoo.cli.streams import print_lines, print_notes
 from zoo.progress import open_progress
 from zoo.runs.export.push import OPTIONAL, push
@@ -24,7 +23,7 @@ from zoo.runs.export.push import OPTIONAL, push
     "be repeated.",
 )
 @click.option("--private", is_flag=True, help="Make a new repository private.  [default: as the owner has set it]")
-@shared.as_json
+@json_option
 def command(run: str, repo: str, include: tuple[str, ...], private: bool, as_json: bool) -> None:
     """Push a run to the Hugging Face Hub.
 

@@ -11,7 +11,7 @@ from zoo.cli import shared
 from zoo.cli.completion import complete_backbone
 from zoo.cli.count import Count
 from zoo.cli.options import gather_options
-from zoo.cli.output import format_count, format_table, print_json
+from zoo.cli.output import format_count, format_table, json_option, print_json
 from zoo.cli.process import torch_session
 from zoo.cli.streams import print_lines
 from zoo.files.atomic import atomic_run_write
@@ -46,7 +46,7 @@ _TITLES = "RANK NAME PROBE 95% KNN LOGME TOP-1 PARAMS SIZE IMAGES/S MEMORY LICEN
 @shared.seed
 @shared.assignments
 @shared.config
-@shared.as_json
+@json_option
 def command(  # the parameters of --set, --config and --page are not options of the library
     backbones: tuple[str, ...], data: str, page: str | None, assignments: tuple[str, ...], config: str | None, *,
     as_json: bool, **flags: Any,

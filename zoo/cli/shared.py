@@ -17,7 +17,6 @@ def show_default(field: str) -> str:
     return f"[default: {getattr(Recipe(), field)}]"
 
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 data = click.option(
     "--data",
     required=True,

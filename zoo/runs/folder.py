@@ -223,6 +223,7 @@ def _refuse_used(output: Path) -> None:
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         what = "is a file" if not output.is_dir() else "contains other files"
         what = "contains another run" if (output / MODEL).exists() or list_fold_folders(output) else what
+        what = "contains an export" if (output / "export.json").exists() else what
         raise RunError(f"{output} {what}; {_CHOOSE}, or remove it first.")
     folder = output if output.exists() else above
     if not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):

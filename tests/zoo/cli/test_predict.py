@@ -80,6 +80,15 @@ def test_csv_has_a_row_per_prediction_and_per_error(
     assert [bool(row["error"]) for row in rows] == [False, False, True]
 
 
+def test_json_and_csv_exclude_each_other(
+    run: Main, folder: Path, image: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, image, "--json", "--csv") == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "--json and --csv exclude each other" in err
+
+
 def test_csv_lines_end_with_a_line_feed_only(
     run: Main, folder: Path, image: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -35,6 +35,8 @@ def parse_web(value: str) -> WebArchive:
     Raises:
         DataError: If it names no file, a table, an image or a password, or if what follows ``#`` is not a SHA-256.
     """
+    if "@" in value.split("/")[2]:  # No message may repeat the password, so this comes first.
+        raise DataError("cannot use a URL with a user name or a password; download the archive yourself and pass it.")
     url, mark, fragment = value.partition("#")
     digest = _SHA256.fullmatch(fragment)
     if mark and not digest:
@@ -45,8 +47,6 @@ def parse_web(value: str) -> WebArchive:
         raise DataError(f"cannot use {value!r}: it is not a URL ({error}).") from error
     if not parts.hostname or not parts.path.strip("/") or not value.isprintable() or " " in value:
         raise DataError(f"cannot use {value!r}: it is not the URL of an archive, such as https://host/photos.zip.")
-    if "@" in parts.netloc:  # The message does not repeat the password.
-        raise DataError("cannot use a URL with a user name or a password; download the archive yourself and pass it.")
     file = parts.path.rpartition("/")[2]
     if "{" in url and (not is_pattern(Path(file)) or "{" in url.replace(file, "", 1)):
         raise DataError(f"cannot use {value!r}: braces stand for several shards, in the name of a .tar file only.")

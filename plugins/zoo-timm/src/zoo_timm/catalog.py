@@ -56,7 +56,7 @@ def load_catalog(text: str) -> Catalog:
     table = json.loads(text)
     upstream = table["upstream"]
     inputs = {key: _load_input(row) for key, row in table["inputs"].items()}
-    blocks = {key: tuple(map(_load_block, rows)) for key, rows in table["blocks"].items()}
+    blocks = {key: tuple(_load_block(*_split(row)) for row in rows) for key, rows in table["blocks"].items()}
     backbones = {}
     for name, listed in table["backbones"].items():
         row = {**BACKBONE_DEFAULTS, **listed}
@@ -135,10 +135,15 @@ def _dump_input(spec: InputSpec) -> Row:
     return {field: value for field in fields if (value := getattr(spec, field)) is not None}
 
 
-def _load_block(row: str | list[str]) -> BlockSpec:
-    """Build a block from its name and prefixes, or from a name that is also its only prefix."""
-    name, *prefixes = [row, row] if isinstance(row, str) else row
-    return BlockSpec(name, tuple(prefixes))
+def _split(row: str | list[str]) -> Sequence[str]:
+    """Return the name and the prefixes of a block. A name alone is also its only prefix."""
+    return (row, row) if isinstance(row, str) else row
+
+
+@cache
+def _load_block(name: str, *prefixes: str) -> BlockSpec:
+    """Build a block, or return an equal one: the networks have 4,380 blocks, but few different ones."""
+    return BlockSpec(name, prefixes)
 
 
 def _dump_block(block: BlockSpec) -> str | list[str]:

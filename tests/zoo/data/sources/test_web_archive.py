@@ -139,7 +139,8 @@ def test_unusable_addresses_are_refused_before_anything_is_fetched(value: str, m
         parse_web(value)
 
 
-def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
+@pytest.mark.parametrize("rest", ["host/a.zip", "host/a.zip#md5=0", "host/a b.zip", "host", "[::1/a.zip", "host/a.png"])
+def test_a_password_in_an_address_is_refused_and_not_repeated(rest: str) -> None:
     with pytest.raises(DataError, match="user name or a password") as caught:
-        parse_web("https://me:secret@host/a.zip")
+        parse_web(f"https://me:secret@{rest}")
     assert "secret" not in str(caught.value)

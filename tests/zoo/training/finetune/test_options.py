@@ -19,10 +19,19 @@ def test_without_output_runs_are_numbered(
     assert [run.path for run in runs] == [Path("runs/net-photos-1"), Path("runs/net-photos-2")]
 
 
-def test_a_used_output_is_refused_first(registry: Registry, output: Path) -> None:
+@pytest.mark.parametrize(
+    ("files", "what"),
+    [
+        (["model.safetensors"], "contains another run"),
+        (["model.safetensors", "export.json"], "contains an export"),
+        (["notes.txt"], "contains other files"),
+    ],
+)
+def test_a_used_output_is_refused_first(registry: Registry, output: Path, files: list[str], what: str) -> None:
     output.mkdir()
-    (output / "model.safetensors").touch()
-    with pytest.raises(RunError, match="contains another run"):
+    for name in files:
+        (output / name).touch()
+    with pytest.raises(RunError, match=what):
         finetune("no-such-net", "no-such-data", output=output, registry=registry, **QUICK)
 
 
