@@ -11,7 +11,7 @@ from torch import nn
 from zoo.errors import OptionError, PluginError, is_out_of_memory
 from zoo.models.head import Head, replace_head
 from zoo.models.output_field import return_field
-from zoo.models.untrained import list_fixed, list_unused
+from zoo.models.untrained import list_fixed, list_unused, remember_fixed
 from zoo.models.weights.choose import WeightsSource, choose_input, choose_weights
 from zoo.models.weights.load import load_tensors, read_initial_tensors
 from zoo.plugin import BackboneSpec, InputSpec
@@ -177,4 +177,5 @@ def build(
     model, _ = build_backbone(resolved.backbone, source, Silent())
     if num_classes is not None:
         replace_head(resolved.backbone, model, num_classes, design)
+    remember_fixed(model)
     return model

@@ -10,11 +10,16 @@ from zoo.models.freeze import Frozen
 from zoo.models.head import Head
 from zoo.models.layout import find_blocks
 from zoo.models.selection import select
+from zoo.models.untrained import recall_fixed
 from zoo.registry.train_scope import TrainScope
 
 
 def freeze(model: nn.Module, train: str, *, head: str | None = None) -> Frozen:
     """Freeze a module, except for what a scope trains, and put frozen modules into eval mode.
+
+    ``requires_grad`` of every parameter is set, even if it was False before, so that you can freeze a module again for
+    the next phase. Only constants of a module that `zoo.build` returned, such as masks, are never trained. To exclude
+    those of other modules, use a term: ``all,!*.mask``.
 
     ``model.train()`` would put frozen batch norms back into training mode, in which their statistics change. Call
     ``train()`` of the result instead.
@@ -42,7 +47,8 @@ def freeze(model: nn.Module, train: str, *, head: str | None = None) -> Frozen:
         get_module(model, head)
     found = head or (layers[-1] if layers else None)
     place = Head(() if found is None else (found,))
-    selection = select(model, find_blocks(model, found or "", {}), place, scope)
-    frozen = Frozen(model, selection.trainable, active=selection.active)
+    fixed = recall_fixed(model)
+    selection = select(model, find_blocks(model, found or "", {}), place, scope, fixed)
+    frozen = Frozen(model, selection.trainable, active=selection.active, untrained=fixed)
     frozen.train()
     return frozen

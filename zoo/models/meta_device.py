@@ -32,7 +32,8 @@ def make_on_meta(make: Callable[[], nn.Module]) -> nn.Module:
     """
     try:
         with torch.device("meta"):
-            return make()
+            # The old constructor torch.Tensor() ignores the default device, so some tensors may be on the CPU.
+            return make().to("meta")
     except Exception:  # noqa: BLE001  # the second call shows whether the builder itself is at fault
         with parameters_on_meta():
             return make().to("meta")  # moves the buffers as well

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 from torch import nn
 
@@ -13,6 +14,9 @@ from zoo.plugin import BackboneSpec
 from zoo.registry.plugins.isolation import naming_place
 from zoo.registry.plugins.place import find_definition
 
+#: Names of the parameters with ``requires_grad=False`` in the models that users have built with zoo.
+_FIXED: WeakKeyDictionary[nn.Module, frozenset[str]] = WeakKeyDictionary()
+
 
 def list_fixed(model: nn.Module) -> frozenset[str]:
     """Return all names of the parameters that do not require gradients. Call this before anything is frozen.
@@ -21,6 +25,16 @@ def list_fixed(model: nn.Module) -> frozenset[str]:
     """
     parameters = model.named_parameters(remove_duplicate=False)
     return frozenset(name for name, parameter in parameters if not parameter.requires_grad)
+
+
+def remember_fixed(model: nn.Module) -> None:
+    """Remember what `list_fixed` returns for a model that was just built, for as long as the model exists."""
+    _FIXED[model] = list_fixed(model)
+
+
+def recall_fixed(model: nn.Module) -> frozenset[str]:
+    """Return what was remembered about a model; nothing for a model that zoo has not built."""
+    return _FIXED.get(model, frozenset())
 
 
 def list_unused(backbone: BackboneSpec, model: nn.Module) -> frozenset[str]:

@@ -127,8 +127,14 @@ def _training(facts: Mapping[str, Any]) -> str:
 
 With {options}, {params["learning"]:,} of {params["total"]:,} parameters were
 trained for {show_count(facts["epochs"], "epoch")} on {images} of
-{asked}. {_describe_kept(facts)} {frozen}`run.json` contains everything that
+{asked}. {_describe_kept(facts)} {_describe_missing(facts)}{frozen}`run.json` contains everything that
 is needed to repeat the run."""
+
+
+def _describe_missing(facts: Mapping[str, Any]) -> str:
+    """Return how many of the trained parameters got no gradient in the last phase."""
+    missing = [found["params"] for found in facts.get("no_gradient", ()) if found["phase"] == len(facts["phases"])]
+    return f"No gradient reached {missing[0]:,} of these parameters,\nso they did not change. " if missing else ""
 
 
 def _describe_kept(facts: Mapping[str, Any]) -> str:

@@ -186,10 +186,7 @@ def _report_pitfalls(network: Network, recipe: Recipe, selection: Selection, pro
     fixed = {name: parameter for name, parameter in parameters.items() if name in network.fixed}
     if any(is_below_any(name, selection.trainable) for name in fixed):
         advice = "" if network.origin is None else "; set it to True for those that should be trained"
-        progress.say(
-            f"note: {describe_parameters(fixed)} have `requires_grad=False` in the network, so they are never "
-            f"trained{advice}"
-        )
+        progress.say(f"note: never trained, because of requires_grad=False: {describe_parameters(fixed)}{advice}")
 
 
 def _describe_phases(phases: Sequence[Recipe], digests: Sequence[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from specimens.good import INPUT, declare_tokens, declare_weights
+from specimens.good import INPUT, declare_masked, declare_tokens, declare_weights
 from specimens.register import built, declared
 
 if TYPE_CHECKING:
@@ -53,6 +53,35 @@ def reads_values(model: Any, _torch: Any) -> None:
 @built({"build.meta": "its build returns a OrderedDict, not an nn.Module"})
 def is_not_a_module(model: Any, _torch: Any) -> nn.Module:
     return model.state_dict()  # type: ignore[no-any-return]  # the fault
+
+
+declared(
+    "fixed-undeclared",
+    {"build.fixed": "the model has requires_grad=False for mask (1 in all); declare it in fixed"},
+    lambda: {"fixed": ()},
+    of=declare_masked,
+)
+
+declared(
+    "fixed-that-learns",
+    {"build.fixed": "fixed declares layer1.0.bias, layer1.0.weight (2 in all), which require gradients in the model"},
+    lambda: {"fixed": ("mask", "layer1.0")},
+    of=declare_masked,
+)
+
+declared(
+    "fixed-unknown",
+    {"build.fixed": "fixed has the prefix masks, which no parameter of the model has; similar names: mask, "},
+    lambda: {"fixed": ("mask", "masks")},
+    of=declare_masked,
+)
+
+declared(
+    "fixed-in-a-list",
+    {"build.fixed": "mutants/fixed-in-a-list returned ['mask']; it must return a tuple of prefixes"},
+    lambda: {"fixed": lambda _model: ["mask"]},
+    of=declare_masked,
+)
 
 
 SHARED: dict[str, Any] = {}

@@ -65,6 +65,17 @@ def declare_aux(name: str, **changes: Any) -> BackboneSpec:
     return declare_conv(name, **{**facts, **changes})
 
 
+def declare_masked(name: str, **changes: Any) -> BackboneSpec:
+    def build(_tag: str | None) -> nn.Module:
+        from specimens.networks import MaskNet
+
+        return MaskNet()
+
+    blocks = (BlockSpec("stem", ("stem", "mask", "token")), *BLOCKS[1:])
+    facts: dict[str, Any] = {"build": build, "params": 2398, "blocks": blocks, "fixed": ("mask",), "unused": ("token",)}
+    return declare_conv(name, **{**facts, **changes})
+
+
 def declare_tokens(name: str, **changes: Any) -> BackboneSpec:
     def build(_tag: str | None) -> nn.Module:
         from specimens.networks import TokenNet
@@ -131,6 +142,7 @@ def zoo_backbones() -> Iterator[BackboneSpec]:
     )
     yield declare_sensitive("good/sensitive")
     yield declare_aux("good/aux")
+    yield declare_masked("good/masked")
     yield declare_tokens("good/tokens", constructor="specimens.networks.TokenNet({num_classes})", supports=("bf16",))
     yield declare_linear("good/linear", supports=("compile",))
     yield declare_squeeze("good/squeeze")

@@ -6,7 +6,7 @@ import os
 import random
 from typing import Any
 
-from specimens.good import BLOCKS, declare_aux, declare_tokens
+from specimens.good import BLOCKS, declare_aux, declare_masked, declare_tokens
 from specimens.register import built, declared
 from zoo.plugin import BlockSpec
 
@@ -46,9 +46,51 @@ def detaches_a_head(model: Any, _torch: Any) -> None:
     model.forward = forward
 
 
-@built({"learn.all": "no gradient reaches layer2.spare (1 in all); use it in forward(), or remove it"}, params=2375)
+@built(
+    {"learn.all": "no gradient reaches layer2.spare (1 in all); use it in forward(), or declare it in unused"},
+    params=2375,
+)
 def has_a_spare_parameter(model: Any, torch: Any) -> None:
     model.layer2.register_parameter("spare", torch.nn.Parameter(torch.zeros(1)))
+
+
+@built({"learn.all": "no gradient reaches layer2.other (1 in all)"}, params=2376, unused=("layer2.spare",))
+def has_another_spare_parameter(model: Any, torch: Any) -> None:
+    for name in ("spare", "other"):
+        model.layer2.register_parameter(name, torch.nn.Parameter(torch.zeros(1)))
+
+
+declared(
+    "unused-that-learns",
+    {"learn.all": "unused declares layer1.0.weight, layer1.0.bias (2 in all), which a gradient reaches; leave it out"},
+    lambda: {"unused": ("layer1.0",)},
+)
+
+declared(
+    "unused-unknown",
+    {"learn.all": "unused has the prefix mask, which no parameter of the model has; similar names: "},
+    lambda: {"unused": ("mask",)},
+)
+
+
+declared(
+    "unused-in-a-list",
+    {
+        "learn.all": "mutants/unused-in-a-list returned ['layer1']; it must return a tuple of prefixes",
+        "save.roundtrip": "it must return a tuple of prefixes",
+    },
+    lambda: {"unused": lambda _model: ["layer1"]},
+)
+
+
+@built({"freeze.fixed": "training changes mask (1 in all), built with requires_grad=False"}, of=declare_masked)
+def changes_its_mask_with_the_stem(model: Any, torch: Any) -> None:
+    def change(_model: Any, _inputs: Any) -> None:
+        if model.stem[0].weight.requires_grad and model.stem.training:
+            with torch.no_grad():
+                model.mask.mul_(0.9)
+
+    model.register_forward_pre_hook(change)
 
 
 @built({"learn.all": "the gradient of stem.0.weight, stem.0.bias, stem.1.weight (4 in all) is not finite"})

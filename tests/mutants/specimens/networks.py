@@ -77,6 +77,20 @@ class AuxNet(ConvNet):
         return self.classifier(self.pool(self.layer2(middle))), self.aux(middle)
 
 
+class MaskNet(ConvNet):
+    """A network with a constant mask of zeros and ones, and a token that its forward pass does not use."""
+
+    def __init__(self, num_classes: int = 10) -> None:
+        super().__init__(num_classes)
+        self.mask = nn.Parameter((torch.arange(8) % 4 > 0).float().reshape(8, 1, 1), requires_grad=False)
+        self.token = nn.Parameter(torch.zeros(WIDTH))
+        self.add("stem", self.hide)
+
+    def hide(self, features: Tensor) -> Tensor:
+        """Set the masked channels to zero."""
+        return features * self.mask
+
+
 class Attention(nn.Module):
     """Attention, followed by two layers that share their weight."""
 

@@ -54,6 +54,17 @@ def test_a_builder_that_reads_values_back_succeeds_in_the_second_way(acme: Backb
     }
 
 
+def test_a_tensor_of_the_old_constructor_is_moved_to_the_meta_device(acme: BackboneSpec) -> None:
+    def build(_tag: str | None) -> nn.Module:
+        model = nn.Linear(2, 2)
+        model.mask = nn.Parameter(torch.Tensor(2, 2), requires_grad=False)
+        return model
+
+    model = build_on_meta(dataclasses.replace(acme, build=build))
+    assert list_devices(model) == {META}
+    assert not model.get_parameter("mask").requires_grad
+
+
 def test_a_builder_that_fails_in_both_ways_is_a_plugin_error_and_has_no_lasting_effect(acme: BackboneSpec) -> None:
     def fail(_tag: str | None) -> nn.Module:
         raise OSError("no such file")

@@ -91,12 +91,11 @@ def _choose_blocks(own: OwnNetwork, model: nn.Module, head: str, traced: Trace) 
         prefixes = tuple(prefix for path in paths for prefix in exclude_head(model, path, head))
         if prefixes:
             found.append(BlockSpec(name, prefixes))
-    first = {
-        block.name: min(
-            (place for name, place in traced.uses.items() if is_below_any(name, block.prefixes)), default=-1
-        )
+    places = {
+        block.name: [place for name, place in traced.uses.items() if is_below_any(name, block.prefixes)]
         for block in found
     }
+    first = {name: min(used) for name, used in places.items() if used}  # An unused block may be anywhere.
     ordered = sorted(first, key=lambda name: first[name])
     if ordered != [*first]:
         raise OptionError(

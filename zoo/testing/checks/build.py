@@ -11,9 +11,11 @@ import torch
 from torch import nn
 
 from zoo.models.meta_device import build_on_meta, make_on_meta
+from zoo.models.untrained import list_fixed
 from zoo.models.weights.choose import input_for
 from zoo.testing.backbone_under_test import BackboneUnderTest
 from zoo.testing.checks.forward import expect_logits
+from zoo.testing.declared_parameters import list_declared
 from zoo.testing.isolation.side_effects import watch_side_effects
 from zoo.testing.results.result import CheckFailed, NotApplicable
 from zoo.testing.suggestions import shorten
@@ -57,6 +59,16 @@ def params(backbone: BackboneUnderTest) -> None:
     found = sum(parameter.numel() for parameter in backbone.meta.parameters())
     if found != backbone.spec.params:
         raise CheckFailed(f"params is {backbone.spec.params:,}, but the model has {found:,}; declare {found}.")
+
+
+def fixed(backbone: BackboneUnderTest) -> None:
+    """Compare the declaration with the model as built."""
+    declared = list_declared(backbone, "fixed")
+    found = list_fixed(backbone.meta)
+    if undeclared := sorted(found - declared):
+        raise CheckFailed(f"the model has requires_grad=False for {shorten(undeclared)}; declare it in fixed.")
+    if odd := sorted(declared - found):
+        raise CheckFailed(f"fixed declares {shorten(odd)}, which require gradients in the model; leave them out.")
 
 
 def weights(backbone: BackboneUnderTest) -> None:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+import torch
 from torch import nn
 
+from zoo.errors import NotFinite
+from zoo.models.blocks import list_trainable
+from zoo.models.build import attach_head
+from zoo.models.freeze import Frozen
 from zoo.models.head import is_below
+from zoo.models.weights.choose import WeightsSource
+from zoo.registry.train_scope import ALL
 from zoo.testing.backbone_under_test import NUM_CLASSES, BackboneUnderTest
-from zoo.testing.results.result import CheckFailed
+from zoo.testing.passes import take_steps
+from zoo.testing.results.result import CheckFailed, NotApplicable
 from zoo.testing.suggestions import shorten
 
 
@@ -39,10 +49,30 @@ def reversible(backbone: BackboneUnderTest) -> None:
         found = _describe(model)
         if odd := sorted(name for name in before.keys() | found.keys() if before.get(name) != found.get(name)):
             raise CheckFailed(f"{when} changes {shorten(odd)}; do not change modules and names.")
-    frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
+    parameters = dict(model.named_parameters())
+    frozen = [name for name in parameters.keys() - backbone.network.fixed if not parameters[name].requires_grad]
     frozen += [name for name, module in model.named_modules() if not module.training]
     if frozen:
         raise CheckFailed(f"unfreezing leaves {shorten(frozen)} frozen; do not override train() or requires_grad_().")
+
+
+def fixed(backbone: BackboneUnderTest) -> None:
+    """Train all layers of a new network for two steps, and compare the parameters with ``requires_grad=False``.
+
+    The network of the other checks stays as it is.
+    """
+    network = attach_head(backbone.spec, WeightsSource("none"), backbone.build(), "linear", NUM_CLASSES)
+    if not network.fixed:
+        raise NotApplicable("no parameter has requires_grad=False")
+    trainable = list_trainable(backbone.blocks, network.head, ALL)
+    frozen, batch = Frozen(network.model, trainable, untrained=network.untrained), (backbone.images, backbone.labels)
+    before = {name: network.model.get_parameter(name).detach().clone() for name in sorted(network.fixed)}
+    with suppress(NotFinite):  # The weights are random; the steps before show enough.
+        take_steps(network.model, frozen, batch, backbone.spec.aux_weight)
+    if changed := [name for name, old in before.items() if not torch.equal(network.model.get_parameter(name), old)]:
+        raise CheckFailed(
+            f"training changes {shorten(changed)}, built with requires_grad=False; forward() must not change it."
+        )
 
 
 def _is_frozen(backbone: BackboneUnderTest, name: str, module: nn.Module) -> bool:
