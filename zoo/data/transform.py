@@ -139,7 +139,7 @@ def _check_channels(spec: InputSpec) -> None:
 
 def _resize_and_crop(spec: InputSpec, image: Tensor) -> Tensor:
     if spec.crop == "squash":
-        image = _resize(spec, image, [spec.resize, spec.resize])
+        image = _resize(spec, image, list(spec.squashed))
     elif spec.crop == "border":
         image = _limit_aspect(image)
         image = _pad(spec, _rescale(spec, image, spec.resize / max(image.shape[-2:])))

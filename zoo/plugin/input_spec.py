@@ -32,7 +32,8 @@ class InputSpec:
     #: Channels, height and width of the input, the last two in pixels.
     size: tuple[int, int, int] = (3, 224, 224)
     #: Length in pixels to which the shorter side is resized before the crop. With ``crop="squash"``, both sides are
-    #: resized to this length; with ``crop="border"``, the longer side.
+    #: resized to this length, or to the aspect ratio of ``size`` with this length as the longer side; with
+    #: ``crop="border"``, the longer side.
     resize: int = 256
     #: How an image is fitted to ``size``: ``center`` crops the center, ``squash`` ignores the aspect ratio, ``border``
     #: pads the shorter side.
@@ -51,6 +52,12 @@ class InputSpec:
 
     def __post_init__(self) -> None:
         check_when_made(check_input, self)
+
+    @property
+    def squashed(self) -> tuple[int, int]:
+        """Height and width to which ``crop="squash"`` resizes an image before the crop, in pixels."""
+        height, width = (round(self.resize * side / max(self.size[1:])) for side in self.size[1:])
+        return height, width
 
 
 def check_input(spec: InputSpec) -> None:

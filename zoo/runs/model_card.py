@@ -103,9 +103,10 @@ The outputs are the logits of these classes, in this order: {_join_classes(facts
 def _describe_input(spec: Mapping[str, Any]) -> str:
     _, height, width = spec["size"]
     side, interpolation = spec["resize"], escape_markdown(spec["interpolation"])
+    squashed = " x ".join(str(round(side * length / max(width, height))) for length in (width, height))
     resized = {
         "center": f"so that the shorter side is {side} pixels",
-        "squash": f"to {side} x {side} pixels, ignoring the aspect ratio",
+        "squash": f"to {squashed} pixels, ignoring the aspect ratio",
         "border": f"so that the longer side is {side} pixels, padded with the mean color",
     }[spec["crop"]]
     bits = spec.get("bits")

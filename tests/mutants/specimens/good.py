@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from specimens.upstream import build_preprocessing
 from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, SourceSpec, WeightsSpec, hookimpl
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ def zoo_backbones() -> Iterator[BackboneSpec]:
     yield declare_conv(
         "good/conv",
         input=InputSpec(size=(3, 16, 16), resize=16, mean=INPUT.mean, std=INPUT.std, min_size=8),
+        preprocessing=lambda _tag: build_preprocessing(INPUT),
         classifier="classifier",
         constructor="specimens.networks.ConvNet(num_classes={num_classes})",
         supports=("image_sizes", "bf16", "gradient_checkpointing", "export"),

@@ -12,6 +12,7 @@ from specimens import (  # noqa: F401  # each registers its mutants
     can_mutants,
     forward_mutants,
     head_mutants,
+    input_mutants,
     learn_mutants,
     spec_mutants,
     weights_mutants,

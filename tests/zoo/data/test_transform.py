@@ -65,6 +65,13 @@ def test_center_cuts_off_the_ends_and_squash_keeps_them() -> None:
     assert squash[0].max() > 0.97
 
 
+def test_squash_fits_the_full_image_into_an_input_that_is_not_square() -> None:
+    spec = InputSpec(size=(3, 32, 24), resize=32, crop="squash", **PLAIN)
+    result = build_eval_transform(spec)(gradient(40, 80))
+    assert result[0].min() < 0.03
+    assert result[0].max() > 0.97
+
+
 def test_border_keeps_the_full_image_and_pads_with_the_mean_color() -> None:
     spec = InputSpec(size=(3, 32, 32), resize=32, crop="border", mean=(0.2, 0.4, 0.6), std=(1.0, 1.0, 1.0))
     result = build_eval_transform(spec)(gradient(40, 80)) + torch.tensor(spec.mean)[:, None, None]

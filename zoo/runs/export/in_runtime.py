@@ -38,7 +38,7 @@ def read_input(image: Image.Image, spec: dict[str, Any]) -> Any:
     """Resize, crop and normalize an image with numpy and Pillow."""
     height, width = spec["size"][1:]
     if spec["crop"] == "squash":
-        size = (spec["resize"], spec["resize"])
+        size = tuple(round(spec["resize"] * side / max(height, width)) for side in (width, height))
     elif spec["crop"] == "border":
         size = tuple(max(round(spec["resize"] / max(image.size) * side), 1) for side in image.size)
     else:

@@ -58,8 +58,8 @@ def _plan_axes(spec: InputSpec, height: int, width: int) -> tuple[Axis, Axis]:
 def _resize(spec: InputSpec, height: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
     """Return both sides after resizing."""
     if spec.crop == "squash":
-        side = torch.full_like(height, spec.resize)
-        return side, side
+        wanted_height, wanted_width = spec.squashed
+        return torch.full_like(height, wanted_height), torch.full_like(width, wanted_width)
     if spec.crop == "center":
         shorter = height.minimum(width)
         return spec.resize * height // shorter, spec.resize * width // shorter

@@ -6,13 +6,14 @@ The callables in the specs of this plugin are methods of `Upstream`. They import
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from zoo.errors import NameNotFound, WeightsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from PIL import Image
     from torch import Tensor, nn
 
 #: Number of outputs of every head as built, regardless of the weights.
@@ -60,6 +61,21 @@ class Upstream:
             message = f"these weights do not match timm/{self.name}@{tag} ({reason}); use a file for that backbone."
             raise WeightsError(message) from error
         return model.state_dict()
+
+    def preprocessing(self, tag: str | None) -> Callable[[Image.Image], Tensor]:
+        """Return timm's own transform for evaluation, for the weights ``tag`` or the default configuration.
+
+        Raises:
+            NameNotFound: If the installed timm lacks the architecture or the tag.
+        """
+        from timm.data.config import resolve_data_config
+        from timm.data.transforms_factory import create_transform
+        from timm.models import get_pretrained_cfg
+
+        self._check_available(tag)
+        cfg = get_pretrained_cfg(self._full_name(tag))
+        config = resolve_data_config(pretrained_cfg=cfg.to_dict()) if cfg else {}  # type: ignore[no-untyped-call]  # timm has few types
+        return cast("Callable[[Image.Image], Tensor]", create_transform(**config, is_training=False))
 
     def _full_name(self, tag: str | None) -> str:
         return f"{self.name}.{tag}" if tag else self.name

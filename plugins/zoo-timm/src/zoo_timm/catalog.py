@@ -71,6 +71,7 @@ def load_catalog(text: str) -> Catalog:
             params=row["params"],
             license=CODE_LICENSE,
             input=inputs[row["input"]],
+            preprocessing=source.preprocessing,
             weights=weights,
             num_classes=NUM_CLASSES,
             classifier=row["classifier"],

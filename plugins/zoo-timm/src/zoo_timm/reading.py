@@ -52,6 +52,7 @@ def read_backbone(name: str) -> BackboneSpec:
         params=sum(parameter.numel() for parameter in model.parameters()),
         license=CODE_LICENSE,
         input=expected,
+        preprocessing=upstream.preprocessing,
         weights=weights,
         num_classes=NUM_CLASSES,
         classifier=read_classifier(model, head, expected.size),

@@ -86,6 +86,7 @@ FAMILIES: Mapping[str, Family] = {
             }
         },
         input=_TENSORFLOW_INPUT,
+        transform_input=True,
         init_weights=True,
         constructor=", init_weights=False",  # without it, upstream warns
         lacks={"IMAGENET1K_V1": ("aux1", "aux2")},  # upstream warns that they are "NOT pretrained" (googlenet.py)
@@ -105,6 +106,7 @@ FAMILIES: Mapping[str, Family] = {
         },
         # Upstream's 75 is enough only in eval mode: in training, the auxiliary head pools and convolves 5x5 at 1/16.
         input={**_TENSORFLOW_INPUT, "min_size": 299},
+        transform_input=True,
         init_weights=True,
         constructor=", init_weights=False",  # without it, upstream warns
     ),

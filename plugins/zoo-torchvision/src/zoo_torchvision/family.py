@@ -30,6 +30,8 @@ class Family:
     image_size: bool = False
     init_weights: bool = False
     constructor: str | None = ""
+    #: Whether upstream's model, if it is built with weights, first converts its input from ImageNet's normalization.
+    transform_input: bool = False
     #: Prefixes of parameters whose values in the published file are meaningless, keyed by tag.
     lacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     #: Capabilities that the networks lack, each with the reason.

@@ -10,6 +10,7 @@ from zoo_torchvision.catalog import load_catalog
 from zoo_torchvision.families import FAMILIES
 from zoo_torchvision.family import Blocks, Family
 from zoo_torchvision.model import build_backbone, rename_tensors
+from zoo_torchvision.preprocessing import build_preprocessing
 
 #: License of torchvision's code.
 LICENSE = "BSD-3-Clause"
@@ -44,6 +45,7 @@ def _describe(name: str, facts: dict[str, Any], upstream: str) -> BackboneSpec:
         params=facts["params"],
         license=LICENSE,
         input=inputs[0],
+        preprocessing=partial(build_preprocessing, name),
         weights=tuple(
             _describe_weights(family, weights, None if own == inputs[0] else own)
             for weights, own in zip(facts["weights"], inputs, strict=True)

@@ -1,0 +1,1 @@
+"""Comparison of zoo's preprocessing with upstream's own."""
