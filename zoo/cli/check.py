@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ from zoo.registry.plugins.discovery import get_claims
 from zoo.registry.registry import open_registry
 from zoo.testing.plugin_under_test import examine
 from zoo.testing.promises import BY_NAME, LEVELS, Level
+from zoo.testing.results.causes import group_by_cause
+from zoo.testing.results.place import PLACE
 from zoo.testing.results.result import BAD, Result, count_statuses
 from zoo.testing.suite import Suite, find_target
 
@@ -33,6 +36,8 @@ Key = TypeVar("Key")
 
 #: Up to this number of backbones, the output has one line per backbone.
 FEW = 12
+#: Maximum number of further backbones that are named for one cause; `--json` names all.
+MOST_NAMES = 8
 #: Prefixes of the reasons that result from the user's own options.
 ASKED_FOR = ("it is above level", "only ")
 #: Default maximum number of processes. Each may train a network of 100 million parameters, which needs 6 GiB.
@@ -150,12 +155,25 @@ def _resolve_bare(name: str, missing: NameNotFound) -> str:
 def _format(results: list[Result]) -> Iterator[str]:
     yield from _format_excuses(results)
     yield from _format_not_run(results)
-    yield from (
-        f"{result.status.upper():5}  {result.backbone}  {result.check}: {result.reason}"
-        for result in results
-        if result.status in BAD or result.status == "xfail"
-    )
+    yield from _format_failures(results)
     yield from _format_totals(results)
+
+
+def _format_failures(results: list[Result]) -> Iterator[str]:
+    """List the causes of failures, each cause once, with the first backbones that it affects."""
+    for first, *others in group_by_cause(result for result in results if result.status in {*BAD, "xfail"}):
+        count = f" and {len(others):,} more" if others else ""
+        reason = PLACE.sub(lambda place: f"({_shorten_path(place[1])})", first.reason)
+        yield f"{first.status.upper():5}  {first.backbone}{count}  {first.check}: {reason}"
+        if others:
+            more = f" and {len(others) - MOST_NAMES:,} more" if len(others) > MOST_NAMES else ""
+            yield f"       the same: {', '.join(other.backbone for other in others[:MOST_NAMES])}{more}"
+
+
+def _shorten_path(place: str) -> str:
+    """Return a file and a line relative to the working directory if the file is in it."""
+    folder = f"{Path.cwd()}{os.sep}"
+    return place.removeprefix(folder)
 
 
 def _format_excuses(results: list[Result]) -> Iterator[str]:

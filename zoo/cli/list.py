@@ -87,7 +87,7 @@ def _filter(backbones: list[BackboneSpec], registry: Registry, flag: str, wanted
     find = _PROPERTIES[flag]
     known = sorted({find(backbone) for backbone in registry.list_backbones()})
     if flag == "plugin":
-        known = [plugin.namespace for plugin in registry.plugins if plugin.state == "ok"]
+        known = [plugin.namespace for plugin in registry.plugins if plugin.is_usable]
     if wanted.lower() not in map(str.lower, known):
         raise OptionError(f"no {flag} {wanted!r}; available: {', '.join(known) or 'none'}.")
     return [backbone for backbone in backbones if find(backbone).lower() == wanted.lower()]

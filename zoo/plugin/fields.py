@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from typing import Any, NoReturn, TypeVar
 
 from zoo.errors import PluginError
+from zoo.plugin.made_specs import find_record, record_unusable
 
 NAMESPACE = re.compile(r"[a-z][a-z0-9_-]*")
 URL = re.compile(r"https?://[^/]+/.+|hf://[^/]+/[^/]+/.+|file:///.+")
@@ -44,9 +45,23 @@ def checks_deferred() -> Iterator[None]:
 
 
 def check_when_made(check: Callable[[Spec], None], spec: Spec) -> None:
-    """Check a spec that is being created, unless checks are deferred."""
-    if not _deferred.get():
-        check(spec)
+    """Check a spec that is being created, unless checks are deferred.
+
+    While a plugin is loading, a fault is recorded instead of raised; see `zoo.plugin.made_specs`.
+    """
+    made, is_deferred = find_record(), _deferred.get()
+    if made is None:
+        if not is_deferred:
+            check(spec)
+        return
+    try:
+        if not is_deferred:
+            check(spec)
+    except PluginError as fault:
+        made.add(spec, fault)
+    else:
+        if made.with_places:
+            made.add(spec, None)
 
 
 def require(spec: object, *requirements: tuple[str, bool, str]) -> None:
@@ -129,7 +144,11 @@ def accepting_licence(kind: type[Spec]) -> type[Spec]:
             if "license" in fields:
                 raise TypeError(f"{kind.__name__} got both license and licence, its old name; pass license only.")
             fields["license"] = fields.pop("licence")
-        make(self, *args, **fields)
+        try:
+            make(self, *args, **fields)
+        except TypeError as error:
+            if not record_unusable(self, fields, error):
+                raise
 
     kind.__init__ = __init__  # type: ignore[method-assign]  # dataclasses sets it in the same way
     kind.licence = property(lambda self: self.license)  # type: ignore[attr-defined]

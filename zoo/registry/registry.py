@@ -136,7 +136,7 @@ class Registry:
     def _find_plugin(self, name: str) -> Plugin | None:
         """Return the plugin for the namespace of a full name, or None if there is no usable one."""
         namespace = name.partition("/")[0]
-        usable = (plugin for plugin in self.plugins if plugin.namespace == namespace and plugin.state == "ok")
+        usable = (plugin for plugin in self.plugins if plugin.namespace == namespace and plugin.is_usable)
         return next(usable, None)
 
     @functools.cached_property

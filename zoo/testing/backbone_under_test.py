@@ -20,7 +20,14 @@ from zoo.plugin import BackboneSpec, BlockSpec
 from zoo.registry.head_design import HeadDesign
 from zoo.registry.train_scope import TrainScope
 from zoo.testing.isolation.side_effects import SideEffects, watch_side_effects
-from zoo.testing.passes import MetaPass, TrainingSteps, list_outputs, recorded_inputs, take_steps
+from zoo.testing.passes import (
+    MetaPass,
+    TrainingSteps,
+    averaging_on_meta,
+    list_outputs,
+    recorded_inputs,
+    take_steps,
+)
 
 #: Number of classes of the new heads that checks attach. No published network has this many classes, so an output of
 #: any other size reveals an undeclared head.
@@ -115,7 +122,7 @@ class BackboneUnderTest:
         if head.aux_paths:
             replace_head(replace(self.spec, head=head.aux_paths, aux_heads=()), model, AUX_CLASSES, HeadDesign())
         try:
-            with torch.no_grad():
+            with torch.no_grad(), averaging_on_meta(model):
                 return list_outputs(model.train()(self.make_meta_images(size)))
         except Exception as error:  # noqa: BLE001  # the checks decide which of them fails
             return error

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from zoo.engine.criterion import Criterion
 from zoo.engine.device import Hardware
@@ -49,6 +50,22 @@ def recorded_inputs(model: nn.Module, paths: Iterable[str]) -> Iterator[dict[str
             )
             hooks.enter_context(hook)
         yield inputs
+
+
+@contextmanager
+def averaging_on_meta(model: nn.Module) -> Iterator[None]:
+    """Run batch norms with ``momentum=None`` on the meta device in training mode.
+
+    They divide by the number of batches so far, which has no value on the meta device.
+    """
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.momentum is None]
+    for norm in norms:
+        norm.momentum = 0.1
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.momentum = None
 
 
 def list_outputs(output: object) -> list[Tensor]:

@@ -17,6 +17,7 @@ from unittest.mock import patch
 from zoo.errors import NameNotFound, PluginError
 from zoo.plugin import BackboneSpec, DatasetSpec
 from zoo.plugin.fields import checks_deferred
+from zoo.plugin.made_specs import MadeSpecs, recording_specs
 from zoo.registry.plugins.discovery import FIRST_PARTY, get_claims
 from zoo.registry.plugins.isolation import Output, failing_as_plugin_error
 from zoo.registry.plugins.load import Plugin, find_unlisted, load_module, read_module
@@ -36,6 +37,8 @@ class PluginUnderTest(Plugin):
     faults: dict[str, str] = field(default_factory=dict)
     #: The plugin's module; None if it cannot be imported.
     module: ModuleType | None = field(default=None, repr=False)
+    #: The specs that the plugin created, and where.
+    made: MadeSpecs = field(default_factory=lambda: MadeSpecs(with_places=True), repr=False)
 
     @cached_property
     def probe(self) -> ImportProbe:
@@ -52,16 +55,22 @@ class PluginUnderTest(Plugin):
         for backbone in self.backbones:
             if backbone.name == name:
                 return backbone
-        with checks_deferred():
+        with recording_specs(self.made), checks_deferred():
             unlisted = find_unlisted(self, name.partition("/")[2])
-            if unlisted is None and self.faults and not self.backbones:
-                # The plugin lists nothing because it cannot be loaded.
-                raise PluginError(f"the plugin {self.namespace} cannot be loaded: {next(iter(self.faults.values()))}")
-            if unlisted is None:
-                raise NameNotFound(
-                    f"{self.namespace} lists no backbone {name!r}; `zoo list {self.namespace}/*` shows all."
-                )
-            return replace(unlisted, name=name)  # The plugin may return a listed spec, whose name differs.
+        if unlisted is not None:
+            if fault := self.made.find_fault(unlisted):
+                raise fault
+            # The plugin may return a listed spec, whose name differs.
+            with checks_deferred():
+                return self._remember_place(unlisted, replace(unlisted, name=name))
+        if self.faults:  # The plugin may list it, but not in a usable way.
+            state = "lists some backbones incorrectly" if self.backbones else "cannot be loaded"
+            raise PluginError(f"the plugin {self.namespace} {state}: {next(iter(self.faults.values()))}")
+        raise NameNotFound(f"{self.namespace} lists no backbone {name!r}; `zoo list {self.namespace}/*` shows all.")
+
+    def _remember_place(self, spec: BackboneSpec, copied: BackboneSpec) -> BackboneSpec:
+        self.made.add(copied, None, self.made.find_place(spec))
+        return copied
 
 
 def examine(namespace: str, *, is_known_to_load: bool = False) -> PluginUnderTest:
@@ -86,8 +95,11 @@ def examine(namespace: str, *, is_known_to_load: bool = False) -> PluginUnderTes
     try:
         _load(plugin, entry_point)
     except PluginError as error:
-        check = "plugin.listed" if plugin.module is None or plugin.hooks else "plugin.hooks"
+        check = "plugin.listed" if plugin.module is None else "plugin.hooks"
         plugin.faults[check] = describe_fault(error, find_package(entry_point))
+    if plugin.problems:
+        faults = [describe_fault(problem, find_package(entry_point)) for problem in plugin.problems]
+        plugin.faults["plugin.listed"] = " ".join(faults)
     if plugin.state != "ok":
         plugin.faults["plugin.api"] = plugin.reason
     elif plugin.hooks and not plugin.hooks.get_hookcallers(plugin.module):
@@ -104,10 +116,11 @@ def _load(plugin: PluginUnderTest, entry_point: EntryPoint) -> None:
         failing_as_plugin_error(),
         redirect_stdout(output),
         redirect_stderr(output),
+        recording_specs(plugin.made),
         checks_deferred(),
     ):
         plugin.module = load_module(entry_point)
-        read_module(plugin, plugin.module)
+        read_module(plugin, plugin.module, plugin.made)
 
 
 def _list_usable(plugin: PluginUnderTest, specs: tuple[T, ...]) -> tuple[T, ...]:
@@ -118,7 +131,8 @@ def _list_usable(plugin: PluginUnderTest, specs: tuple[T, ...]) -> tuple[T, ...]
             fault = f"it lists a spec with name={spec.name!r:.80}; it must be a string."
             plugin.faults.setdefault("plugin.listed", fault)
         elif twin := usable.get(spec.name.lower()):
-            fault = f"it lists {spec.name} and {twin.name}; rename one of them."
+            place = plugin.made.find_place(spec)
+            fault = f"it lists {spec.name} and {twin.name}; rename one of them{place and f' ({place})'}."
             plugin.faults.setdefault("plugin.names", fault)
         else:
             usable[spec.name.lower()] = spec

@@ -14,7 +14,9 @@ from zoo.plugin import BackboneSpec
 from zoo.registry.plugins.isolation import describe_in_one_line
 from zoo.testing.plugin_under_test import PluginUnderTest
 from zoo.testing.promises import BY_NAME, CHECKS, OLD_NAMES, Check, Level, list_checks
+from zoo.testing.results.place import PLACE
 from zoo.testing.results.result import BAD, CannotCheck, CheckFailed, NotApplicable, Result, Status, describe_with_place
+from zoo.testing.subjects import find_place_of
 
 if TYPE_CHECKING:
     from zoo.testing.backbone_under_test import BackboneUnderTest
@@ -85,7 +87,8 @@ class Runner:
             return "n/a", disclaimer
         declared = Declaration(self._plugin.namespace, self._spec)
         found = self._run(check, declared if check.level == "static" else self._backbone)
-        return _compare(check, self._spec, *found)
+        status, reason = _compare(check, self._spec, *found)
+        return status, _name_place(reason, self._plugin.made.find_place(self._spec)) if status in BAD else reason
 
     def _run(self, check: Check, under_test: object) -> tuple[Status, str]:
         try:
@@ -97,11 +100,15 @@ class Runner:
         except CannotCheck as lack:
             return "not-run", str(lack)
         except (CheckFailed, PluginError) as failure:
-            return "fail", describe_in_one_line(failure)
+            return "fail", self._add_place(describe_in_one_line(failure), failure, check, under_test)
         except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin may raise anything
             self.errors[check.name] = error
-            return "error", describe_with_place(error)
+            return "error", self._add_place(describe_with_place(error), error, check, under_test)
         return "pass", ""
+
+    def _add_place(self, message: str, failure: BaseException, check: Check, under_test: object) -> str:
+        """Add the file and line of the plugin's or upstream's code that a failed check is about."""
+        return _name_place(message, find_place_of(failure, check, self._plugin, under_test))
 
     @cached_property
     def _backbone(self) -> BackboneUnderTest:
@@ -109,6 +116,11 @@ class Runner:
 
         assert self._spec is not None
         return BackboneUnderTest(self._plugin.namespace, self._spec)
+
+
+def _name_place(message: str, place: str) -> str:
+    """Add a file and a line to a message that names none."""
+    return f"{message.rstrip('.')} ({place})." if place and not PLACE.search(message) else message
 
 
 def _restoring_settings(check: Check) -> AbstractContextManager[None]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from zoo.errors import PluginError
 from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec
-from zoo.testing.results.result import find_place
+from zoo.testing.results.place import find_place
 
 SPECS = {spec.__name__: spec for spec in (BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec)}
 MISSPELLED = re.compile(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'")
@@ -21,9 +21,10 @@ def describe_fault(fault: PluginError, package: str) -> str:
     misspelled = MISSPELLED.search(str(cause))
     if misspelled is not None and misspelled[1] in SPECS:
         fields = [field.name for field in dataclasses.fields(SPECS[misspelled[1]])]
-        message = f"{message}; its fields are {', '.join(sort_by_likeness(misspelled[2], fields))}"
+        message = f"{message.rstrip('.')}; its fields are {', '.join(sort_by_likeness(misspelled[2], fields))}"
     place = find_place(cause, package)
-    return f"{message.rstrip('.')} ({place})." if place else message
+    # A place ends with the file and the line, so a message that contains the line names the place already.
+    return f"{message.rstrip('.')} ({place})." if place and place not in message else message
 
 
 def sort_by_likeness(name: str, known: Iterable[str]) -> list[str]:

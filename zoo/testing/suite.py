@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -12,13 +12,14 @@ from zoo.plugin import BackboneSpec
 from zoo.progress import Progress
 from zoo.testing.plugin_under_test import PluginUnderTest, examine
 from zoo.testing.promises import CHECKS, LEVELS, Level
+from zoo.testing.results.causes import find_cause
 from zoo.testing.results.fingerprint import take_fingerprints
 from zoo.testing.results.result import BAD, Result
 from zoo.testing.results.results_file import ResultsFile
 from zoo.testing.runner import Scope, check_backbone, check_plugin
 from zoo.testing.select import choose_backbones, count_params
 
-#: Number of backbones above which failures are reported as they occur instead of only at the end.
+#: Number of backbones above which each cause of failures is reported as it occurs instead of only at the end.
 PATIENCE = 12
 
 
@@ -99,12 +100,14 @@ class Suite:
         yield from check_plugin(target.plugin, Scope(self.level, self.only))
         backbones = choose_backbones(target.backbones, each_family=self.each_family)
         found: dict[str, list[Result]] = {}
+        causes: set[Hashable] = set()  # those that were reported
         with progress.track(f"checking {target.name}", len(backbones)) as advance:
             for results in self._check(target.plugin, backbones, progress):
                 advance(1)
                 found[results[0].backbone] = results
                 for result in results:
-                    if result.status in BAD and len(backbones) > PATIENCE:
+                    if result.status in BAD and len(backbones) > PATIENCE and find_cause(result) not in causes:
+                        causes.add(find_cause(result))
                         progress.say(f"{result.status}: {result.backbone} {result.check}: {result.reason}")
         for backbone in backbones:
             yield from found[backbone.name]

@@ -84,6 +84,11 @@ declared(
 )
 
 
+@built({"build.meta": "layer1.0.weight, layer1.0.bias (2 in all) has no shape yet; run the model once in build()"})
+def is_not_initialized(model: Any, torch: Any) -> None:
+    model.layer1[0] = torch.nn.LazyConv2d(8, 3, padding=1)
+
+
 SHARED: dict[str, Any] = {}
 
 

@@ -29,9 +29,50 @@ def loses_digits_in_bf16(model: Any, _torch: Any) -> None:
     model.add("pool", lambda features: (features * 100 + 30_000) - 30_000)
 
 
+@built(
+    {"can.gradient_checkpointing": "its supports_gradient_checkpointing is False; do not claim"},
+    of=declare_linear,
+    supports=("gradient_checkpointing",),
+)
+def says_that_it_cannot_checkpoint(model: Any, _torch: Any) -> None:
+    model.gradient_checkpointing_enable = model.gradient_checkpointing_disable = lambda: None
+    model.supports_gradient_checkpointing = False
+
+
+@built(
+    {"can.gradient_checkpointing": "with gradient checkpointing, the gradient of stem.0.weight"},
+    supports=("gradient_checkpointing",),
+)
+def drops_other_values_when_it_checkpoints(model: Any, torch: Any) -> None:
+    run = model.layer1.forward
+
+    def forward(features: Any) -> Any:
+        if not model.checkpointing:
+            return run(features)
+        return torch.utils.checkpoint.checkpoint(run, features, use_reentrant=False, preserve_rng_state=False)
+
+    model.layer1.forward = forward
+
+
+@built(
+    {"can.gradient_checkpointing": "after gradient_checkpointing_enable(), it cannot be trained: no room"},
+    of=declare_linear,
+    supports=("gradient_checkpointing",),
+)
+def cannot_be_trained_with_checkpointing(model: Any, _torch: Any) -> None:
+    def refuse(_module: Any, _inputs: Any) -> None:
+        if model.is_checkpointing:
+            raise RuntimeError("no room")
+
+    model.is_checkpointing = False
+    model.register_forward_pre_hook(refuse)
+    model.gradient_checkpointing_enable = lambda: setattr(model, "is_checkpointing", True)
+    model.gradient_checkpointing_disable = lambda: setattr(model, "is_checkpointing", False)
+
+
 declared(
     "checkpointing-without-a-switch",
-    {"can.gradient_checkpointing": "it has no set_grad_checkpointing(enable); add it, or do not claim"},
+    {"can.gradient_checkpointing": "it has neither set_grad_checkpointing(enable) nor gradient_checkpointing_enable()"},
     lambda: {"supports": ("gradient_checkpointing",)},
     of=declare_linear,
 )

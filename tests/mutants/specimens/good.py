@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -158,3 +158,16 @@ def zoo_datasets() -> list[DatasetSpec]:
 @hookimpl
 def zoo_data_sources() -> list[SourceSpec]:
     return [SourceSpec(prefix="good-album", description="an album", fetch=lambda _name, folder: folder)]
+
+
+@hookimpl
+def zoo_run_started(run: Mapping[str, Any]) -> None:
+    """Note that the run has started, in its own folder."""
+    Path(run["path"], "good.txt").write_text("started\n")
+
+
+@hookimpl
+def zoo_epoch_ended(run: Mapping[str, Any], epoch: Mapping[str, Any]) -> None:
+    """Note the accuracy of an epoch."""
+    with Path(run["path"], "good.txt").open("a") as notes:
+        notes.write(f"{epoch['val_accuracy']}\n")

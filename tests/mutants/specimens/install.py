@@ -15,20 +15,21 @@ SHIPPED = ("good", "wide", "short", "nan", "huge", "renamed", "headless")
 
 def install_all(folder: Path) -> None:
     """Install the good plugin, the plugin of mutant backbones, and all mutant plugins."""
-    _install(folder, "good", "specimens.good")
-    _install(folder, "mutants", "specimens.plugin")
+    install(folder, "good", "specimens.good")
+    install(folder, "mutants", "specimens.plugin")
     for name, mutant in PLUGIN_MUTANTS.items():
         module = f"plugin_{name}".replace("-", "_").lower()
         (folder / f"{module}.py").write_text(mutant.source.replace("NAMESPACE", name))
         for distribution in mutant.distributions or (f"zoo-{name}",):
-            _install(folder, name, module, distribution, mutant.requires)
+            install(folder, name, module, distribution, mutant.requires)
     _write_weights(folder)
     importlib.invalidate_caches()
 
 
-def _install(
+def install(
     folder: Path, namespace: str, module: str, distribution: str | None = None, requires: tuple[str, ...] = ()
 ) -> None:
+    """Install a plugin's module, which need not be in the folder, under a namespace."""
     distribution = distribution or f"zoo-{namespace}"
     info = folder / f"{distribution.replace('-', '_')}-1.0.dist-info"
     info.mkdir()

@@ -134,3 +134,14 @@ declared(
     {"head.found": "it is declared to fail (upstream's own) but passes; remove the entry"},
     lambda: {"expected_failures": {"head.found": "upstream's own"}},
 )
+
+declared(
+    "builder-that-takes-num-classes",
+    {"spec.fields": "its build is called with (tag), but takes (tag, num_classes)"},
+    lambda: {"build": lambda tag, num_classes: None},  # noqa: ARG005  # the fault
+)
+declared(
+    "function-of-nothing-for-blocks",
+    {"spec.fields": "its blocks is called with (model), but takes ()"},
+    lambda: {"blocks": lambda: BLOCKS},
+)

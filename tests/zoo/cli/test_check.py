@@ -30,6 +30,7 @@ PLUGINS = {
     "odd": "spec('odd/net', license='unknown'), spec('odd/fine')",
     "twin": "spec('twin/twin'), spec('twin')",
     "finds": "]\n\n\n@hookimpl\ndef zoo_find_backbone(name):\n    return [spec('finds/net')][0",
+    "same": "*(spec(f'same/net{number}', license='unknown') for number in range(20))",
     "many": "*(spec(f'many/net{number}', params=number + 1) for number in range(20))",
 }
 
@@ -89,13 +90,36 @@ def test_totals_count_the_checks_that_pass(static: Run) -> None:
 
 def test_failures_and_expected_failures_are_listed(static: Run) -> None:
     lines = static("failing", "excused", "mended").stdout.splitlines()
-    said = [line for line in lines if "spec.license" in line]
-    unknown = "the license of the code is unknown; find out, and declare it."
+    said = [re.sub(r"/\S*/", "", line) for line in lines if "spec.license" in line]
+    unknown = "the license of the code is unknown; find out, and declare it"
+    passes = "it is declared to fail (asked upstream) but passes; remove the entry"
     assert said == [
-        f"FAIL   failing/net  spec.license: {unknown}",
-        f"XFAIL  excused/net  spec.license: asked upstream ({unknown})",
-        "XPASS  mended/net  spec.license: it is declared to fail (asked upstream) but passes; remove the entry",
+        f"FAIL   failing/net  spec.license: {unknown} (checked_failing.py:16).",
+        f"XFAIL  excused/net  spec.license: asked upstream ({unknown} (checked_excused.py:16).)",
+        f"XPASS  mended/net  spec.license: {passes} (checked_mended.py:16).",
     ]
+
+
+def test_one_cause_of_many_failures_is_listed_once(static: Run) -> None:
+    lines = static("same").stdout.splitlines()
+    first, second = [line for line in lines if line.startswith(("FAIL", "     "))][:2]
+    assert first.startswith("FAIL   same/net0 and 19 more  spec.license: the license of the code is unknown; ")
+    others = ", ".join(f"same/net{number}" for number in range(1, 9))
+    assert second == f"       the same: {others} and 11 more"
+    assert sum("spec.license" in line for line in lines) == 1
+    rows = json.loads(static("same", "--json").stdout)
+    assert len([row for row in rows if row["check"] == "spec.license" and row["status"] == "fail"]) == 20
+
+
+def test_many_backbones_with_one_cause_print_it_once_while_they_are_checked(static: Run) -> None:
+    assert static("same").stderr.count("spec.license") == 1
+
+
+def test_places_in_the_working_directory_are_relative(
+    static: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "declare it (checked_failing.py:16)." in static("failing").stdout
 
 
 @pytest.mark.parametrize(

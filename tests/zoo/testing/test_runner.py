@@ -58,7 +58,7 @@ def _raise(error: BaseException | None) -> None:
 
 
 #: Location of that error, as results show it.
-PLACE = f"test_runner.py:{_raise.__code__.co_firstlineno + 2}"
+PLACE = f"{__file__}:{_raise.__code__.co_firstlineno + 2}"
 
 
 # Statuses.

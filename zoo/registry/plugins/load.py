@@ -5,25 +5,25 @@ from __future__ import annotations
 import inspect
 import sys
 import traceback
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint
 from types import ModuleType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import pluggy
 
 from zoo.errors import PluginError
 from zoo.plugin import API_VERSION, BackboneSpec, DatasetSpec, Hooks, SourceSpec
+from zoo.plugin.made_specs import MadeSpecs, recording_specs
 from zoo.registry.plugins.crash_note import naming_if_slow
 from zoo.registry.plugins.isolation import Output, failing_as_plugin_error, isolated
+from zoo.registry.plugins.listed import Listed, leave_out_unusable_names, leave_out_unusable_prefixes, list_specs
 from zoo.registry.plugins.process_guard import LOADING, guarding_process
 from zoo.registry.plugins.stream_guard import guarding_streams
 
-T = TypeVar("T")
-State = Literal["ok", "disabled", "conflict", "incompatible", "broken"]
+State = Literal["ok", "incomplete", "disabled", "conflict", "incompatible", "broken"]
 
 
 @dataclass
@@ -43,12 +43,20 @@ class Plugin:
     backbones: tuple[BackboneSpec, ...] = ()
     datasets: tuple[DatasetSpec, ...] = ()
     sources: tuple[SourceSpec, ...] = ()
+    #: Why some of the specs that it lists cannot be used. They are missing above, and all others are there.
+    problems: tuple[PluginError, ...] = field(default=(), repr=False)
     hooks: pluggy.PluginManager | None = field(default=None, repr=False)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the plugin can be used, at least in part."""
+        return self.state in ("ok", "incomplete")
 
     def fail(self, state: State, reason: str, details: str = "") -> None:
         """Record why the plugin cannot be used, and drop what it provides."""
         self.state, self.reason, self.details = state, reason, details
         self.backbones, self.datasets, self.sources, self.hooks = (), (), (), None
+        self.problems = ()
 
 
 def load_plugin(plugin: Plugin, load: Callable[[], ModuleType]) -> None:
@@ -64,11 +72,33 @@ def load_plugin(plugin: Plugin, load: Callable[[], ModuleType]) -> None:
         with (
             LOADING, guarding_streams(), isolated(output), guarding_process(plugin.namespace), failing_as_plugin_error()
         ):  # fmt: skip
-            read_module(plugin, load())
-            _refuse_unusable_names(plugin)
+            with recording_specs(MadeSpecs()) as made:
+                read_module(plugin, load(), made)
+            _leave_out_unusable_names(plugin)
+            _report_problems(plugin)
     except PluginError as error:
         plugin.fail("broken", str(error), _format_traceback())
     plugin.output = output.read_all()
+
+
+def _leave_out_unusable_names(plugin: Plugin) -> None:
+    backbones = leave_out_unusable_names(Listed(plugin.backbones), plugin.namespace)
+    datasets = leave_out_unusable_names(Listed(plugin.datasets), plugin.namespace)
+    sources = leave_out_unusable_prefixes(Listed(plugin.sources), plugin.namespace)
+    plugin.backbones, plugin.datasets, plugin.sources = backbones.specs, datasets.specs, sources.specs
+    plugin.problems += (*backbones.problems, *datasets.problems, *sources.problems)
+
+
+def _report_problems(plugin: Plugin) -> None:
+    """Record the first problem as the reason. If nothing is left of what the plugin lists, it is broken."""
+    if not plugin.problems:
+        return
+    first, more = plugin.problems[0], len(plugin.problems) - 1
+    if not (plugin.backbones or plugin.datasets or plugin.sources):
+        raise first
+    rest = f" `zoo check {plugin.namespace}` shows {more} more." if more else ""
+    plugin.state, plugin.reason = "incomplete", f"{first}{rest}"
+    plugin.details = "".join(traceback.format_exception(first))
 
 
 def _format_traceback() -> str:
@@ -79,14 +109,14 @@ def _format_traceback() -> str:
         return ""
 
 
-def read_module(plugin: Plugin, module: ModuleType) -> None:
+def read_module(plugin: Plugin, module: ModuleType, made: MadeSpecs) -> None:
     """List the backbones, data sets and data sources of a plugin's module, without checking their names.
 
-    The hooks of a module that is written for a different version of the contract are not called.
+    The hooks of a module that is written for a different version of the contract are not called. Specs that cannot be
+    used are left out, and recorded as problems of the plugin.
 
     Raises:
-        PluginError: If the module or one of its hooks breaks the contract. ``plugin.hooks`` is set if only the values
-            that the hooks return are wrong.
+        PluginError: If the module breaks the contract.
     """
     state, reason = check_version(module)
     if state != "ok":
@@ -98,9 +128,11 @@ def read_module(plugin: Plugin, module: ModuleType) -> None:
     refuse_wrong_hooks(module)
     manager.register(module, plugin.namespace)
     plugin.hooks = manager
-    plugin.backbones = tuple(_list_specs(manager.hook.zoo_backbones, BackboneSpec))
-    plugin.datasets = tuple(_list_specs(manager.hook.zoo_datasets, DatasetSpec))
-    plugin.sources = tuple(_list_specs(manager.hook.zoo_data_sources, SourceSpec))
+    backbones = list_specs(manager.hook.zoo_backbones, BackboneSpec, made)
+    datasets = list_specs(manager.hook.zoo_datasets, DatasetSpec, made)
+    sources = list_specs(manager.hook.zoo_data_sources, SourceSpec, made)
+    plugin.backbones, plugin.datasets, plugin.sources = backbones.specs, datasets.specs, sources.specs
+    plugin.problems = (*backbones.problems, *datasets.problems, *sources.problems)
 
 
 def call_hook(plugin: Plugin, hook: str, **arguments: Any) -> list[Any]:
@@ -199,40 +231,3 @@ def _refuse_wrong_arguments(name: str, hook: Callable[..., object]) -> None:
     needed = {own.name for own in parameters if own.default is own.empty and own.kind not in _VARIADIC}
     if wrong := sorted(needed - {*known}):
         raise PluginError(f"{name} has the unknown argument {wrong[0]}; it takes {', '.join(known) or 'no arguments'}.")
-
-
-def _list_specs(caller: pluggy.HookCaller, kind: type[T]) -> Iterator[T]:
-    """Call a hook and yield the specs that it returns or yields."""
-    wanted = f"it must return {kind.__name__}s, or yield them"
-    results: list[object] = caller()
-    if caller.get_hookimpls() and not results:
-        raise PluginError(f"{caller.name} returns nothing; {wanted}.")
-    for result in results:
-        if not isinstance(result, Iterable):
-            raise PluginError(f"{caller.name} returns {result!r:.80}; {wanted}.")
-        for spec in result:
-            if not isinstance(spec, kind):
-                raise PluginError(f"it lists {spec!r:.80}, which is not a {kind.__name__}.")
-            yield spec
-
-
-def _refuse_unusable_names(plugin: Plugin) -> None:
-    """Raise PluginError for a name outside the plugin's namespace, or one that is listed more than once."""
-    for specs in (plugin.backbones, plugin.datasets):
-        counts = Counter(spec.name for spec in specs)
-        for name in counts:
-            if not name.startswith(f"{plugin.namespace}/"):
-                raise PluginError(f"it lists {name}; its names must begin with {plugin.namespace}/.")
-        if duplicates := sorted(name for name in counts if counts[name] > 1):
-            raise PluginError(f"it lists {', '.join(duplicates)} more than once.")
-    refuse_unusable_prefixes(plugin)
-
-
-def refuse_unusable_prefixes(plugin: Plugin) -> None:
-    """Raise PluginError for a data source whose prefix belongs to another plugin, or is listed more than once."""
-    prefixes = [source.prefix for source in plugin.sources]
-    for prefix in prefixes:
-        if prefix != plugin.namespace and not prefix.startswith(f"{plugin.namespace}-"):
-            raise PluginError(f"it lists the data source {prefix}:; its prefixes must begin with {plugin.namespace}.")
-        if prefixes.count(prefix) > 1:
-            raise PluginError(f"it lists the data source {prefix}: more than once.")

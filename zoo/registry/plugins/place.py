@@ -44,7 +44,7 @@ def find_import(module: str) -> tuple[str, str]:
 def _list_callers(frame: FrameType | None) -> list[FrameType]:
     """List a frame and its callers up to zoo's code that loads a plugin, outermost first."""
     found = []
-    while frame and not _read_name(frame).startswith("zoo.registry."):
+    while frame and not _read_name(frame).startswith(("zoo.registry.", "zoo.testing.")):
         found.append(frame)
         frame = frame.f_back
     return found[::-1] if frame else []

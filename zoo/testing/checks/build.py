@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from zoo.models.meta_device import build_on_meta, make_on_meta
 from zoo.models.untrained import list_fixed
@@ -28,7 +29,9 @@ def offline(backbone: BackboneUnderTest) -> None:
     """Build on the meta device; connections are refused and recorded."""
     _, effects = backbone.building
     if effects.connections:
-        raise CheckFailed(f"building connects to {effects.connections[0]}; declare weights as a WeightsSpec instead.")
+        raise CheckFailed(
+            f"building connects to {effects.connections[0]}; declare weights as a WeightsSpec instead.", effects.place
+        )
 
 
 def meta(backbone: BackboneUnderTest) -> None:
@@ -38,7 +41,9 @@ def meta(backbone: BackboneUnderTest) -> None:
         message = str(effects.error).rstrip(".")
         has_read = "meta" in message
         advice = "do not read tensor values: tensors on the meta device have none" if has_read else "fix the builder"
-        raise CheckFailed(f"{message}; {advice}.")
+        raise CheckFailed(f"{message}; {advice}.") from effects.error
+    if lazy := [name for name, parameter in backbone.meta.named_parameters() if is_lazy(parameter)]:
+        raise CheckFailed(f"the parameter {shorten(lazy)} has no shape yet; run the model once in build().")
     again, _ = backbone.rebuilding
     if again is backbone.meta:
         raise CheckFailed("building returns the same model object every time; build a new one each time.")
@@ -51,7 +56,8 @@ def clean(backbone: BackboneUnderTest) -> None:
     """Build twice on the meta device. In the first build, the side effects of upstream's imports do not count."""
     traces = dict.fromkeys(trace for _, effects in (backbone.building, backbone.rebuilding) for trace in effects.traces)
     if traces:
-        raise CheckFailed(f"building {' and '.join(traces)}; leave that to the caller.")
+        place = next((effects.place for _, effects in (backbone.building, backbone.rebuilding) if effects.place), "")
+        raise CheckFailed(f"building {' and '.join(traces)}; leave that to the caller.", place)
 
 
 def params(backbone: BackboneUnderTest) -> None:
@@ -81,7 +87,9 @@ def weights(backbone: BackboneUnderTest) -> None:
             model = build_on_meta(spec, published.tag)
         if effects.connections:
             address = effects.connections[0]
-            raise CheckFailed(f"building for {published.tag} connects to {address}; zoo downloads the weights itself.")
+            raise CheckFailed(
+                f"building for {published.tag} connects to {address}; zoo downloads the weights itself.", effects.place
+            )
         size = input_for(spec, published.tag).size
         if size == spec.input.size and _list_shapes(model) == _list_shapes(backbone.meta):
             continue  # Other checks run this network.

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_pre_hook
 
 from zoo.engine.device import Hardware
 from zoo.testing.backbone_under_test import BackboneUnderTest
+from zoo.testing.checkpointing import Pass, find_switch, run_pass
 from zoo.testing.checks.forward import are_close, expect_logits
-from zoo.testing.passes import compute_gradients
 from zoo.testing.results.result import CannotCheck, CheckFailed
 from zoo.testing.suggestions import shorten
 
@@ -71,39 +69,33 @@ def _round_output(_module: nn.Module, _inputs: object, output: object) -> object
 
 
 def gradient_checkpointing(backbone: BackboneUnderTest) -> None:
-    """Compare the gradients before and after ``model.set_grad_checkpointing(True)``, which is timm's convention."""
-    switch = getattr(backbone.network.model, "set_grad_checkpointing", None)
-    if switch is None:
-        raise CheckFailed("it has no set_grad_checkpointing(enable); add it, or do not claim gradient_checkpointing.")
-    plain, calls = _compute_gradients(backbone)
-    switch(True)
+    """Compare the gradients with and without gradient checkpointing, in training mode and with the same seeds."""
+    switch = find_switch(backbone.network.model)
+    plain, again = run_pass(backbone), run_pass(backbone)
+    switch.enable()
     try:
-        checkpointed, more_calls = _compute_gradients(backbone)
+        checkpointed = run_pass(backbone)
+    except RuntimeError as error:
+        raise CheckFailed(f"after {switch.call}, it cannot be trained: {error}; checkpoint differently.") from error
     finally:
-        switch(False)
-    if missing := [name for name in plain if name not in checkpointed]:
+        switch.disable()
+    if missing := [name for name in plain.gradients if name not in checkpointed.gradients]:
         raise CheckFailed(
             f"with gradient checkpointing, no gradient reaches {shorten(missing)}; checkpoint with use_reentrant=False."
         )
-    if odd := [name for name, gradient in plain.items() if not are_close(checkpointed[name], gradient, 1e-4)]:
+    # A network that draws its random numbers from another generator differs between any two passes.
+    if odd := [name for name in _list_odd(plain, checkpointed) if name not in _list_odd(plain, again)]:
         raise CheckFailed(
             f"with gradient checkpointing, the gradient of {shorten(odd)} differs; recompute the same layers."
         )
-    if more_calls <= calls:
-        raise CheckFailed(
-            "after set_grad_checkpointing(True), the backward pass recomputes no layer; checkpoint some layers."
-        )
+    if checkpointed.calls <= plain.calls:
+        raise CheckFailed(f"after {switch.call}, the backward pass recomputes no layer; checkpoint some layers.")
 
 
-def _compute_gradients(backbone: BackboneUnderTest) -> tuple[Mapping[str, Tensor], int]:
-    """Return the gradients of all parameters that have one, and the number of module calls."""
-    model, batch = backbone.network.model, (backbone.images, backbone.labels)
-    backbone.freeze("all")
-    model.eval()  # Dropout would differ between the two passes.
-    calls: list[nn.Module] = []
-    with register_module_forward_pre_hook(lambda module, _inputs: calls.append(module)):
-        gradients = compute_gradients(model, batch, aux_weight=0.0)
-    return {name: gradient for name, gradient in gradients.items() if gradient is not None}, len(calls)
+def _list_odd(wanted: Pass, found: Pass) -> list[str]:
+    """List the parameters whose gradients differ."""
+    gradients = found.gradients
+    return [name for name, own in wanted.gradients.items() if not are_close(gradients[name], own, 1e-4)]
 
 
 def export(backbone: BackboneUnderTest) -> None:

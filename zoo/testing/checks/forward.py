@@ -8,8 +8,8 @@ import re
 import torch
 from torch import Tensor, nn
 
-from zoo.registry.plugins.place import find_place
 from zoo.testing.backbone_under_test import BackboneUnderTest, all_differ
+from zoo.testing.results.place import find_place
 from zoo.testing.results.result import CheckFailed, NotApplicable
 
 #: Largest difference between kernels for different batch sizes, as a fraction of the largest logit.

@@ -12,7 +12,7 @@ from zoo.models.meta_device import build_on_meta
 from zoo.registry.head_design import HeadDesign
 from zoo.testing.backbone_under_test import AUX_CLASSES, BATCH, NUM_CLASSES, BackboneUnderTest
 from zoo.testing.checks.forward import are_close, expect_logits
-from zoo.testing.passes import recorded_inputs
+from zoo.testing.passes import averaging_on_meta, recorded_inputs
 from zoo.testing.results.result import CheckFailed, NotApplicable
 from zoo.testing.suggestions import shorten
 
@@ -87,7 +87,8 @@ def _describe_failure(backbone: BackboneUnderTest, failure: Exception) -> str:
     num_classes = backbone.spec.num_classes
     model, _ = backbone.attach_heads(num_classes)
     try:
-        model.train()(backbone.make_meta_images(backbone.smallest_size))
+        with averaging_on_meta(model):
+            model.train()(backbone.make_meta_images(backbone.smallest_size))
     except Exception as own:  # noqa: BLE001  # it is reported
         return f"in training mode, it fails even with heads of its own {num_classes} classes: {own}; fix forward()."
     return (

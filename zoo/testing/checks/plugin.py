@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
-from collections.abc import Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
+import inspect
+from collections.abc import Callable, Iterator
 
+from zoo.data.sources.prefixed import find_prefixed
+from zoo.data.sources.web_archive import parse_web
 from zoo.errors import DataError, PluginError
 from zoo.plugin import DatasetSpec
 from zoo.plugin.dataset_spec import check_dataset
 from zoo.plugin.fields import NAMESPACE
 from zoo.plugin.source_spec import check_source
 from zoo.registry.plugins.discovery import FIRST_PARTY
-from zoo.registry.plugins.load import refuse_unusable_prefixes
+from zoo.registry.plugins.listed import Listed, leave_out_unusable_prefixes
+from zoo.registry.registry import Registry
+from zoo.registry.registry_toml import RegistryToml
 from zoo.testing.plugin_under_test import PluginUnderTest
-from zoo.testing.results.result import CannotCheck, CheckFailed, NotApplicable, describe_with_place
+from zoo.testing.results.place import find_function
+from zoo.testing.results.result import CannotCheck, CheckFailed, NotApplicable
+from zoo.testing.signatures import find_call_fault
 from zoo.testing.spdx import refuse_prose
+
+#: The hooks of trackers.
+EVENT_HOOKS = ("zoo_run_started", "zoo_epoch_ended", "zoo_run_finished")
 
 
 def imported(plugin: PluginUnderTest) -> None:
@@ -27,14 +36,24 @@ def imported(plugin: PluginUnderTest) -> None:
 
 def light(plugin: PluginUnderTest) -> None:
     """List the plugin in a fresh interpreter."""
-    if heavy := plugin.probe.heavy:
-        raise CheckFailed(f"listing imports {', '.join(heavy)}; import them inside build().")
+    probe = plugin.probe
+    if not probe.heavy:
+        return
+    heavy = ", ".join(probe.heavy)
+    if probe.imported in ("", *probe.heavy):
+        raise CheckFailed(f"listing imports {heavy}; import them inside build().", probe.place)
+    raise CheckFailed(
+        f"listing imports {probe.imported}, and thereby {heavy}; import {probe.imported} inside build().", probe.place
+    )
 
 
 def quiet(plugin: PluginUnderTest) -> None:
     """List the plugin in a fresh interpreter."""
     if plugin.probe.traces:
-        raise CheckFailed(f"listing {' and '.join(plugin.probe.traces)}; do that inside build(), or not at all.")
+        raise CheckFailed(
+            f"listing {' and '.join(plugin.probe.traces)}; do that inside build(), or not at all.",
+            plugin.probe.printed_at,
+        )
 
 
 def requirements(plugin: PluginUnderTest) -> None:
@@ -85,10 +104,34 @@ def datasets(plugin: PluginUnderTest) -> None:
     if not plugin.datasets:
         raise NotApplicable("it provides no data sets")
     for dataset in plugin.datasets:
-        check_dataset(dataset)
-        if not dataset.name.startswith(f"{plugin.namespace}/"):
-            raise PluginError(f"it lists the data set {dataset.name}; its name must begin with {plugin.namespace}/.")
-        refuse_prose(f"the data set {dataset.name}", dataset.license)
+        try:
+            _check_dataset(plugin, dataset)
+        except (CheckFailed, PluginError) as failure:
+            place = getattr(failure, "place", "") or plugin.made.find_place(dataset)
+            raise CheckFailed(str(failure), place) from failure
+
+
+def _check_dataset(plugin: PluginUnderTest, dataset: DatasetSpec) -> None:
+    check_dataset(dataset)
+    if not dataset.name.startswith(f"{plugin.namespace}/"):
+        raise CheckFailed(f"it lists the data set {dataset.name}; its name must begin with {plugin.namespace}/.")
+    refuse_prose(f"the data set {dataset.name}", dataset.license)
+    if dataset.make is not None and (fault := find_call_fault(dataset.make, "folder")):
+        raise CheckFailed(f"`make` of the data set {dataset.name} {fault}.", find_function(dataset.make))
+    _refuse_unknown_source(plugin, dataset)
+
+
+def _refuse_unknown_source(plugin: PluginUnderTest, dataset: DatasetSpec) -> None:
+    """Raise CheckFailed for a url or a source that zoo can never read, as far as this is known offline."""
+    try:
+        if dataset.url is not None:
+            parse_web(dataset.url)
+        elif dataset.source is not None:
+            find_prefixed(dataset.source, Registry([plugin], RegistryToml()))
+    except DataError as error:
+        if "; install zoo-backbones[" not in str(error):  # A missing package is not the plugin's fault.
+            field = "source" if dataset.url is None else "url"
+            raise CheckFailed(f"the {field} of the data set {dataset.name} cannot be used: {error}") from error
 
 
 def sources(plugin: PluginUnderTest) -> None:
@@ -97,7 +140,10 @@ def sources(plugin: PluginUnderTest) -> None:
         raise NotApplicable("it provides no data sources")
     for source in plugin.sources:
         check_source(source)
-    refuse_unusable_prefixes(plugin)
+        if fault := find_call_fault(source.fetch, "name", "folder"):
+            raise CheckFailed(f"`fetch` of the data source {source.prefix}: {fault}.", find_function(source.fetch))
+    if problems := leave_out_unusable_prefixes(Listed(plugin.sources), plugin.namespace).problems:
+        raise problems[0]
 
 
 def drawn(plugin: PluginUnderTest) -> None:
@@ -105,43 +151,33 @@ def drawn(plugin: PluginUnderTest) -> None:
     own = [dataset for dataset in plugin.datasets if dataset.make is not None]
     if not own:
         raise NotApplicable("it generates no data sets")
+    from zoo.testing.drawn_data import draw
+
     for dataset in own:
-        if _generate(dataset) != _generate(dataset):
+        if draw(dataset) != draw(dataset):
             raise CheckFailed(f"`make` generates a different {dataset.name} each time; use a fixed seed.")
 
 
-def _generate(dataset: DatasetSpec) -> dict[str, str]:
-    """Generate a data set; return the digest of each image, keyed by its path."""
-    from zoo.data.sources.folder import list_folder
-    from zoo.files.download import sha256_of
-    from zoo.testing.isolation.side_effects import watch_side_effects
+def tracked(plugin: PluginUnderTest) -> None:
+    """Train a tiny network in a temporary folder, and call the event hooks with its events."""
+    module = vars(plugin.module) if plugin.module else {}
+    hooks = {name: module[name] for name in EVENT_HOOKS if callable(module.get(name))}
+    if not hooks:
+        raise NotApplicable("it follows no runs")
+    from zoo.testing.tracking import track_run
 
-    assert dataset.make is not None, "the caller passes only data sets with make"
-    with TemporaryDirectory() as place:
-        folder = Path(place, "images")
-        folder.mkdir()
-        with watch_side_effects(first=True) as effects:
-            try:
-                dataset.make(folder)
-            except Exception as error:  # noqa: BLE001  # it is reported
-                effects.error = error
-        if effects.connections:
-            raise CheckFailed(
-                f"the data set {dataset.name} connects to {effects.connections[0]} while it is generated; "
-                "declare the `url` in the spec, and zoo will download it."
-            )
-        if effects.error is not None:
-            raise CheckFailed(f"generating the data set {dataset.name} fails: {describe_with_place(effects.error)}.")
-        try:
-            images = list_folder(folder).files
-        except DataError as error:
-            raise CheckFailed(f"the generated data set {dataset.name} cannot be used: {error}") from error
-        if not images:
-            raise CheckFailed(
-                f"`make` wrote no images for the data set {dataset.name}; it must write images "
-                "into one folder per class."
-            )
-        return {image.path.relative_to(folder).as_posix(): sha256_of(image.path) for image in images}
+    track_run({name: _accept_arguments(hook) for name, hook in hooks.items()})
+
+
+def _accept_arguments(hook: Callable[..., object]) -> Callable[..., object]:
+    """Return a function that passes on only the arguments that the hook takes, as pluggy does."""
+    known = inspect.signature(hook).parameters
+
+    @functools.wraps(hook)
+    def call(**arguments: object) -> object:
+        return hook(**{name: value for name, value in arguments.items() if name in known})
+
+    return call
 
 
 def _raise_fault(plugin: PluginUnderTest, check: str) -> None:

@@ -23,8 +23,10 @@ from zoo.plugin.input_spec import check_input
 from zoo.plugin.weights_spec import check_weights
 from zoo.registry.plugins.discovery import get_claims
 from zoo.testing.promises import OLD_NAMES, list_checks
+from zoo.testing.results.place import find_function
 from zoo.testing.results.result import CheckFailed
 from zoo.testing.runner import Declaration
+from zoo.testing.signatures import find_call_fault
 from zoo.testing.spdx import refuse_prose
 
 
@@ -42,6 +44,10 @@ def fields(declared: Declaration) -> None:
         for block in declared.spec.blocks:
             assert isinstance(block, BlockSpec)  # check_backbone_fields ensures this
             check_block(block)
+    for field, argument in (("build", "tag"), ("head", "model"), ("blocks", "model")):
+        function = getattr(declared.spec, field)
+        if callable(function) and (fault := find_call_fault(function, argument)):
+            raise CheckFailed(f"its {field} {fault}.", find_function(function))
 
 
 def input(declared: Declaration) -> None:  # noqa: A001  # a check's name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import io
 import json
 import os
 import random
@@ -10,7 +11,7 @@ import re
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +19,8 @@ from tempfile import TemporaryDirectory
 from zoo.plugin.fields import checks_deferred
 from zoo.registry.plugins.isolation import HEAVY
 from zoo.registry.plugins.load import load_module
+from zoo.registry.plugins.place import find_import
+from zoo.testing.results.place import find_caller
 from zoo.testing.results.result import describe_with_place
 
 #: Maximum time for importing and listing, in seconds.
@@ -35,6 +38,11 @@ class ImportProbe:
     heavy: tuple[str, ...]
     #: Other side effects, in words.
     traces: tuple[str, ...]
+    #: The module that the plugin's own code imported first of those that import a heavy one, and the file and line.
+    imported: str = ""
+    place: str = ""
+    #: File and line that printed first.
+    printed_at: str = ""
     #: Whether the interpreter finished and reported.
     survives: bool = True
 
@@ -63,7 +71,8 @@ def probe_plugin(namespace: str, distribution: str) -> ImportProbe:
         found = json.loads(report.read_text(encoding="utf-8"))
     printed = (done.stdout + done.stderr).strip()
     traces = [*found["traces"], *([f"prints {printed[:80]!r}"] if printed else [])]
-    return ImportProbe(found["error"], tuple(found["heavy"]), tuple(traces))
+    heavy, imported, place = tuple(found["heavy"]), found["imported"], found["place"]
+    return ImportProbe(found["error"], heavy, tuple(traces), imported, place, found["printed_at"])
 
 
 def probe_here(namespace: str, distribution: str) -> ImportProbe:
@@ -71,9 +80,10 @@ def probe_here(namespace: str, distribution: str) -> ImportProbe:
     entry_points = importlib.metadata.distribution(distribution).entry_points
     entry_point = entry_points.select(group="zoo", name=namespace)[namespace]
     before = _read_state()
-    error = ""
+    error, observer, printed = "", _HeavyImports(), _Printed()
+    sys.meta_path.insert(0, observer)
     try:
-        with checks_deferred():
+        with checks_deferred(), redirect_stdout(printed):
             module = load_module(entry_point)
             for hook in ("zoo_backbones", "zoo_datasets", "zoo_data_sources"):
                 with suppress(Exception):  # Other checks report errors in hooks.
@@ -82,7 +92,27 @@ def probe_here(namespace: str, distribution: str) -> ImportProbe:
         error = describe_with_place(raised, find_package(entry_point))
     after = _read_state()
     traces = tuple(f"changes {what}" for what, value in before.items() if after[what] != value)
-    return ImportProbe(error, tuple(sorted(HEAVY & sys.modules.keys())), traces)
+    return ImportProbe(error, tuple(sorted(HEAVY & sys.modules.keys())), traces, *observer.first, printed.place)
+
+
+class _Printed(io.StringIO):
+    """What a plugin prints, which is passed on; the place that prints first is remembered."""
+
+    place = ""
+
+    def write(self, text: str) -> int:
+        self.place = self.place or find_caller()
+        return (sys.__stdout__ or sys.stderr).write(text)
+
+
+class _HeavyImports:
+    """A finder that finds nothing, and remembers which import of the plugin first leads to a heavy module."""
+
+    first: tuple[str, str] = ("", "")
+
+    def find_spec(self, fullname: str, _path: object, _target: object = None) -> None:
+        if fullname in HEAVY and not self.first[0]:
+            self.first = find_import(fullname)
 
 
 def find_package(entry_point: importlib.metadata.EntryPoint) -> str:

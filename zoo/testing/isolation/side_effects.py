@@ -20,6 +20,8 @@ from unittest.mock import patch
 
 import torch
 
+from zoo.testing.results.place import find_caller
+
 
 @dataclass
 class SideEffects:
@@ -31,6 +33,8 @@ class SideEffects:
     traces: list[str] = field(default_factory=list)
     #: Error that the code raised.
     error: Exception | None = None
+    #: File and line of the code that tried to connect, or that printed, whichever came first.
+    place: str = ""
 
 
 @contextmanager
@@ -56,12 +60,13 @@ def watch_side_effects(*, first: bool) -> Iterator[SideEffects]:
             as new threads and environment variables, are then not recorded. The builder's own effects of this kind
             occur again in the next build, which records them.
     """
-    effects, printed = SideEffects(), io.StringIO()
+    effects = SideEffects()
+    printed = _Printed(effects)
     with ExitStack() as stack:
         empty_cache = stack.enter_context(TemporaryDirectory())
         stack.enter_context(patch.dict(os.environ, dict.fromkeys(_CACHES, empty_cache)))
         before = _read_settings()
-        stack.enter_context(_connections_refused(effects.connections))
+        stack.enter_context(_connections_refused(effects))
         stack.enter_context(redirect_stdout(printed))
         stack.enter_context(redirect_stderr(printed))
         yield effects
@@ -75,13 +80,26 @@ def watch_side_effects(*, first: bool) -> Iterator[SideEffects]:
         effects.traces.append(f"prints {printed.getvalue().strip()[:80]!r}")
 
 
+class _Printed(io.StringIO):
+    """What the code prints; the first line is remembered with its place."""
+
+    def __init__(self, effects: SideEffects) -> None:
+        super().__init__()
+        self._effects = effects
+
+    def write(self, text: str) -> int:
+        self._effects.place = self._effects.place or find_caller()
+        return super().write(text)
+
+
 @contextmanager
-def _connections_refused(attempts: list[str]) -> Iterator[None]:
+def _connections_refused(effects: SideEffects) -> Iterator[None]:
     def refuse(*arguments: Any, **options: Any) -> NoReturn:
         # The first argument of a method is the socket.
         addresses = (value for value in (*arguments, *options.values()) if isinstance(value, (tuple, str)))
-        attempts.append(str(next(addresses, "somewhere")))
-        raise OSError(f"no connection to {attempts[-1]} while a backbone is built")
+        effects.connections.append(str(next(addresses, "somewhere")))
+        effects.place = effects.place or find_caller()
+        raise OSError(f"no connection to {effects.connections[-1]} during this check")
 
     functions = patch.multiple(socket, getaddrinfo=refuse, create_connection=refuse)
     methods = patch.multiple(socket.socket, connect=refuse, connect_ex=refuse, sendto=refuse)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import traceback
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, get_args
 
 from zoo.registry.plugins.isolation import describe_in_one_line
+from zoo.testing.results.place import find_place
 
 #: Status of a check. ``xfail`` is a failure that the plugin declares, ``xpass`` a declared failure that did not occur.
 #: ``n/a`` means that the check does not apply, ``not-run`` that the check was not selected or could not run.
@@ -35,6 +34,17 @@ class Result:
 class CheckFailed(Exception):
     """A promise is not kept; the message says what to change."""
 
+    def __init__(self, message: str, place: str = "") -> None:
+        """Create the error.
+
+        Args:
+            message: What is wrong, and what to change.
+            place: File and line in the plugin's or upstream's code, if the check knows it. Otherwise, the place is that
+                of the error's cause, or of the function or the spec that the check is about.
+        """
+        super().__init__(message)
+        self.place = place
+
 
 class CannotCheck(Exception):
     """A check cannot run, because something that it needs is missing; the message says what."""
@@ -45,23 +55,9 @@ class NotApplicable(Exception):
 
 
 def describe_with_place(error: BaseException, package: str = "") -> str:
-    """Describe an unexpected error by its type, message and location; see `find_place`."""
+    """Describe an unexpected error by its type, message and place; see `zoo.testing.results.place`."""
     place = find_place(error, package)
     return f"{type(error).__name__}: {describe_in_one_line(error)}{place and f' ({place})'}"
-
-
-def find_place(error: BaseException, package: str = "") -> str:
-    """Return the file and line of the innermost frame of an error, or an empty string if there is none.
-
-    If a package is given, only frames in this package count.
-    """
-    frames = [
-        (Path(frame.f_code.co_filename).name, line)
-        for frame, line in traceback.walk_tb(error.__traceback__)
-        if not frame.f_code.co_filename.startswith("<")  # Python's own frozen modules
-        and package in ("", str(frame.f_globals.get("__name__")).partition(".")[0])
-    ]
-    return "{}:{}".format(*frames[-1]) if frames else ""
 
 
 def count_statuses(results: Iterable[Result]) -> str:
