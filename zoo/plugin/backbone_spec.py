@@ -173,7 +173,9 @@ def check_backbone(spec: BackboneSpec) -> None:
 def check_backbone_name(spec: BackboneSpec) -> None:
     """Check the name of a backbone."""
     is_name = matches(QUALIFIED_NAME, spec.name)
-    require(spec, ("name", is_name, "namespace/name or namespace/owner/name, made of letters, digits, '_', '.' and '-'"))
+    require(
+        spec, ("name", is_name, "namespace/name or namespace/owner/name, made of letters, digits, '_', '.' and '-'")
+    )
 
 
 def check_backbone_license(spec: BackboneSpec) -> None:

@@ -19,11 +19,11 @@ from zoo.progress.printable import format_code
 from zoo.runs.folder import (
     CARD,
     CONFIG,
-    PREPROCESSOR,
     EXPORTS,
     HISTORY,
     MODEL,
     PREDICTIONS,
+    PREPROCESSOR,
     REPORT,
     RUN,
     RunFolder,

@@ -1,4 +1,4 @@
-"""zoo's plugin for transformers: the image classifiers of Hugging Face, listed from a catalog and built by transformers.
+"""zoo's plugin for transformers: the image classifiers of Hugging Face, listed from a catalog, built by transformers.
 
 Source: https://github.com/huggingface/transformers, Apache-2.0.
 """

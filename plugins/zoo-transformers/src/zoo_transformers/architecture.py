@@ -1,4 +1,4 @@
-"""An architecture of transformers: a class and a configuration, as plain data that can be listed without transformers."""
+"""An architecture of transformers: a class and a configuration, as data that can be listed without transformers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, Literal
 #: Number of outputs of every head as built, regardless of the weights.
 NUM_CLASSES = 1000
 
-#: Which image sizes a model accepts: ``any``, ``fixed`` (only its own), or ``interpolated`` (any, if its forward pass is
-#: told to interpolate the position embedding).
+#: Which image sizes a model accepts: ``any``, ``fixed`` (only its own), or ``interpolated`` (any, if its forward pass
+#: is told to interpolate the position embedding).
 Sizes = Literal["any", "interpolated", "fixed"]
 
 Values = dict[str, Any]

@@ -66,7 +66,7 @@ def _list_items(model: nn.Module) -> tuple[str, ...]:
     """List the paths of the items of the outermost module lists, in the order in which the model defines them."""
     lists = [path for path, module in model.named_modules() if isinstance(module, nn.ModuleList) and len(module) > 1]
     outermost = [path for path in lists if not any(covers(other, path) for other in lists if other != path)]
-    return tuple(f"{path}.{index}" for path in outermost for index in range(len(model.get_submodule(path))))
+    return tuple(f"{path}.{name}" for path in outermost for name, _ in model.get_submodule(path).named_children())
 
 
 def _find_item(name: str, items: Sequence[str]) -> str:
@@ -97,7 +97,9 @@ def _add_unused(groups: list[list[str]], unused: Sequence[str], items: Sequence[
     for name in unused:
         item = _find_item(name, items)
         same = [group for group in groups if item and any(covers(item, other) for other in group)]
-        closest = max(groups, key=lambda group: (max(_count_common(name, other) for other in group), groups.index(group)))
+        closest = max(
+            groups, key=lambda group: (max(_count_common(name, other) for other in group), groups.index(group))
+        )
         (same[0] if same else closest).append(name)
 
 

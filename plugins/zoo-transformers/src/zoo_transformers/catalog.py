@@ -1,8 +1,8 @@
 """The catalog of the known checkpoints, read without importing transformers.
 
-`zoo_transformers.make_catalog` writes ``catalog.json`` from ``checkpoints.toml`` and the installed transformers. Each line
-contains one backbone, one input or one list of blocks. Inputs and blocks that several backbones share are stored once,
-under the first of these backbones.
+`zoo_transformers.make_catalog` writes ``catalog.json`` from ``checkpoints.toml`` and the installed transformers. Each
+line contains one backbone, one input or one list of blocks. Inputs and blocks that several backbones share are stored
+once, under the first of these backbones.
 """
 
 from __future__ import annotations
@@ -110,7 +110,8 @@ def dump_catalog(upstream: str, entries: Mapping[str, Entry]) -> str:
             "params": facts.params, "head": facts.head, "blocks": blocks.setdefault(facts.blocks, name),
             "input": inputs.setdefault(facts.input, name), "output": facts.output, "unused": facts.unused,
             "reads_values": facts.reads_values,
-            "repository": checkpoint and checkpoint.repository, "labels": checkpoint.labels if checkpoint else NUM_CLASSES,
+            "repository": checkpoint and checkpoint.repository,
+            "labels": checkpoint.labels if checkpoint else NUM_CLASSES,
         }  # fmt: skip
         rows[name] = {key: value for key, value in row.items() if key not in DEFAULTS or value != DEFAULTS[key]}
     tables: dict[str, Row] = {

@@ -81,12 +81,13 @@ def read_processor(repository: str, kind: str, preprocessor: Json | None) -> tup
         ValueError: If transformers has no such class.
     """
     import transformers
-    from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
+    from transformers.models.auto import image_processing_auto
 
+    auto: Any = image_processing_auto  # It does not export this name explicitly.
     values = dict(preprocessor or {})
     named = values.pop("image_processor_type", None) or values.pop("feature_extractor_type", None)
     if named is None:
-        listed = IMAGE_PROCESSOR_MAPPING_NAMES.get(kind)
+        listed = auto.IMAGE_PROCESSOR_MAPPING_NAMES.get(kind)
         named = listed.get("torchvision") if isinstance(listed, dict) else None
     if named is None:
         return None, {}

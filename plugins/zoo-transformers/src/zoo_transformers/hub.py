@@ -45,5 +45,7 @@ def _read_json(path: Path, shown: str) -> dict[str, Any]:
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{shown} is not JSON: {error}") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{shown} contains a {type(content).__name__}, not an object")
+        raise ValueError(  # noqa: TRY004  # the content is wrong, not an argument
+            f"{shown} contains a {type(content).__name__}, not an object"
+        )
     return content

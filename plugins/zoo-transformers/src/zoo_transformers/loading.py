@@ -38,5 +38,7 @@ def load_tensors(model_class: Any, config: Any, tensors: Mapping[str, Tensor]) -
     missing = info["missing_keys"]
     heads = find_heads(model_class, config)
     if lost := sorted(name for name in missing if not any(covers(head, name) for head in heads)):
-        raise ValueError(f"the tensors do not match {model_class.__name__}: {lost[0]} and {len(lost) - 1} more are missing")
+        raise ValueError(
+            f"the tensors do not match {model_class.__name__}: {lost[0]} and {len(lost) - 1} more are missing"
+        )
     return {name: tensor for name, tensor in model.state_dict().items() if name not in missing}

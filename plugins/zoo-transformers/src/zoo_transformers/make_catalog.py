@@ -1,4 +1,6 @@
-"""Write ``catalog.json`` from ``checkpoints.toml`` and the installed transformers: ``python -m zoo_transformers.make_catalog``.
+"""Write ``catalog.json``: ``python -m zoo_transformers.make_catalog``.
+
+The names and values are those in ``checkpoints.toml``, and the facts are read from the installed transformers.
 
 It builds every backbone on the meta device, which takes several minutes and little memory.
 """
@@ -18,6 +20,7 @@ from zoo_transformers.reading import read_facts
 def main() -> None:
     """Read all backbones and write the catalog."""
     known = read_known()
+    gc.freeze()  # The modules of transformers stay, so looking through them each time would only take time.
     entries: dict[str, Entry] = {}
     first: dict[str, Facts] = {}
     for place, (name, (architecture, checkpoint)) in enumerate(known.items(), 1):

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def covers(prefix: str, name: str) -> bool:
-    """Return whether a dotted prefix covers a name: ``layers.1`` covers ``layers.1.bias``, but not ``layers.10.bias``."""
+    """Return whether a prefix covers a name: ``layers.1`` covers ``layers.1.bias``, but not ``layers.10.bias``."""
     return name == prefix or name.startswith(f"{prefix}.")
 
 

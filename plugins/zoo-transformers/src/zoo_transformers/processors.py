@@ -73,9 +73,9 @@ def read_input(processor: Any) -> InputSpec:
 def _read_sizes(processor: Any) -> tuple[int, bool, tuple[int, int]]:
     """Return the length to which a side is resized, whether both sides are, and the height and width of the crop."""
     name, size = get_name(processor), _to_dict(processor.size)
-    edge, height, width = (size.get(key) for key in ("shortest_edge", "height", "width"))
+    edge, height, width = size.get("shortest_edge"), size.get("height", 0), size.get("width", 0)
     crop = _read_crop(processor)
-    if not processor.do_resize or (edge is None and (height is None or height != width)):
+    if not processor.do_resize or (edge is None and (height == 0 or height != width)):
         raise ValueError(f"zoo cannot resize images to {size}")
     if name == "PPLCNetImageProcessor":
         return processor.resize_short, False, crop or (height, height)
@@ -84,13 +84,12 @@ def _read_sizes(processor: Any) -> tuple[int, bool, tuple[int, int]]:
         return crop[0], False, (height, width)
     if edge is None:
         return height, True, crop or (height, width)
-    if name == "ConvNextImageProcessor":
-        return (edge, True, (edge, edge)) if edge >= FULL_SIZE else (int(edge / processor.crop_pct), False, (edge, edge))
-    if name == "PoolFormerImageProcessor" and processor.crop_pct is not None:
-        return int(edge / processor.crop_pct), False, crop or (edge, edge)
+    if name == "ConvNextImageProcessor" and edge >= FULL_SIZE:
+        return edge, True, (edge, edge)
     if name == "LevitImageProcessor":
         return int((256 / 224) * edge), False, crop or (edge, edge)
-    return edge, False, crop or (edge, edge)
+    fraction = getattr(processor, "crop_pct", None) or 1  # of ConvNeXt and PoolFormer
+    return int(edge / fraction), False, crop or (edge, edge)
 
 
 def _read_crop(processor: Any) -> tuple[int, int] | None:

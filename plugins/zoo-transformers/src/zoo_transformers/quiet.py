@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,8 +16,9 @@ def quiet_transformers() -> Iterator[None]:
     It warns about tensors that a file lacks, which zoo reports itself, and about text configurations, which no image
     classifier uses.
     """
-    from transformers.utils import logging
+    from transformers import utils
 
+    logging: Any = utils.logging  # Its functions have no types.
     level, has_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

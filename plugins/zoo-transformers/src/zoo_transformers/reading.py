@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from zoo_transformers.architecture import NUM_CLASSES
 from zoo_transformers.blocks import read_blocks
-from zoo_transformers.building import Upstream, prepare_inputs
+from zoo_transformers.building import Upstream
 from zoo_transformers.facts import Facts
 from zoo_transformers.heads import find_heads
 from zoo_transformers.prefixes import shortest_prefixes
@@ -39,20 +39,22 @@ def read_facts(given: Architecture, like: Facts | None = None) -> Facts:
 
     Args:
         given: The architecture.
-        like: Facts about the same class with other values. What depends on the class alone is not read again.
+        like: Facts about the same class with other numbers. What does not depend on them is not read again.
 
     Raises:
         ValueError: If zoo cannot prepare images for it, or if it does not accept such images.
     """
     expected = read_input(make_processor(given))
-    if like is not None:
+    if like is not None and _list_switches(like.architecture) == _list_switches(given):
         known = replace(like, architecture=replace(given, sizes=like.architecture.sizes))
         known = replace(known, input=replace(expected, min_size=_scale_smallest(like, expected)))
     else:
         known = _read_class(given, expected)
     if not known.reads_values:
         return _read_network(known, "meta")
-    with FakeTensorMode():  # Unlike tensors on the meta device, transformers knows them, and does not read their values.
+    with (
+        FakeTensorMode()
+    ):  # Unlike tensors on the meta device, transformers knows them, and does not read their values.
         return _read_network(known, "cpu")
 
 
@@ -70,12 +72,22 @@ def _read_class(given: Architecture, expected: InputSpec) -> Facts:
 def _read_sizes(known: Facts, device: str) -> Facts:
     size = known.input.size
     architecture = replace(known.architecture, sizes=find_sizes(known.architecture, size, device))
+    model = build_on(device, architecture)
+    output = find_output(model, size)
     return replace(
         known,
         architecture=architecture,
+        family=model.config.model_type,
         input=replace(known.input, min_size=_find_smallest(architecture, size[1], device)),
-        output=find_output(build_on(device, architecture), size),
+        output=output,
+        unused=find_unused(model, output, size),
     )
+
+
+def _list_switches(architecture: Architecture) -> dict[str, Any]:
+    """List the values of a configuration that switch parts of the network on and off."""
+    values = {name: value for name, value in architecture.values.items() if isinstance(value, (bool, str))}
+    return {"model": architecture.model, **values}
 
 
 def _read_network(known: Facts, device: str) -> Facts:
@@ -83,10 +95,8 @@ def _read_network(known: Facts, device: str) -> Facts:
     model = build_on(device, known.architecture)
     return replace(
         known,
-        family=model.config.model_type,
         params=sum(parameter.numel() for parameter in model.parameters()),
         blocks=read_blocks(model, known.head, known.input.size),
-        unused=find_unused(model, known.output, known.input.size),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from zoo_transformers.processors import INTERPOLATIONS, make_processor, read_input
+from zoo_transformers.processors import INTERPOLATIONS, flips_channels, make_processor, read_input
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ def _find_processor(architecture: Architecture, given: InputSpec) -> Mapping[str
     if own is not None and _is_same(read_input(own), given):
         values: Mapping[str, Any] = own.to_dict()
         return values
-    if given.crop == "border" or architecture.processor is not None and own.do_normalize is False:
+    if given.crop == "border" or (own is not None and flips_channels(own)):
         return None
     height, width = given.size[1:]
     numbers = {name: number for number, name in INTERPOLATIONS.items()}
