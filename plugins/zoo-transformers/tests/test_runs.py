@@ -77,7 +77,7 @@ def test_a_checkpoint_of_a_hub_is_trained_and_transformers_loads_the_run(
     missing, unexpected, labels, found = json.loads(call("-c", LOAD, run, image, HF_HUB_OFFLINE="1"))
     assert (missing, unexpected, labels) == ([], [], {"0": "blue", "1": "red"})
     top = json.loads(call("-m", "zoo", "predict", run, image, "--json", ZOO_OFFLINE="1", **given))[0]["top"]
-    wanted = {each["class"]: each["probability"] for each in top}
+    wanted = {each["label"]: each["probability"] for each in top}
     assert found == pytest.approx([wanted["blue"], wanted["red"]], abs=1e-3)
 
 

@@ -14,7 +14,7 @@ import sys
 from zoo_transformers.catalog import CATALOG, Entry, dump_catalog
 from zoo_transformers.facts import Facts
 from zoo_transformers.known import read_known
-from zoo_transformers.reading import read_facts
+from zoo_transformers.reading import list_switches, read_facts
 
 
 def main() -> None:
@@ -24,8 +24,8 @@ def main() -> None:
     entries: dict[str, Entry] = {}
     first: dict[str, Facts] = {}
     for place, (name, (architecture, checkpoint)) in enumerate(known.items(), 1):
-        facts = read_facts(architecture, first.get(architecture.model))
-        first.setdefault(architecture.model, facts)
+        kind = repr(list_switches(architecture))
+        facts = first[kind] = read_facts(architecture, first.get(kind))
         entries[name] = Entry(facts, checkpoint)
         gc.collect()  # Modules refer to each other, so only the garbage collector frees a model.
         sys.stderr.write(f"\r{place}/{len(known)} {name:<60}")  # noqa: TID251  # names of this package

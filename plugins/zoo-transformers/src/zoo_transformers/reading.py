@@ -18,7 +18,7 @@ from zoo_transformers.blocks import read_blocks
 from zoo_transformers.building import Upstream
 from zoo_transformers.facts import Facts
 from zoo_transformers.heads import find_heads
-from zoo_transformers.prefixes import shortest_prefixes
+from zoo_transformers.prefixes import covers, shortest_prefixes
 from zoo_transformers.processors import make_processor, read_input
 from zoo_transformers.quiet import quiet_transformers
 
@@ -45,7 +45,7 @@ def read_facts(given: Architecture, like: Facts | None = None) -> Facts:
         ValueError: If zoo cannot prepare images for it, or if it does not accept such images.
     """
     expected = read_input(make_processor(given))
-    if like is not None and _list_switches(like.architecture) == _list_switches(given):
+    if like is not None and list_switches(like.architecture) == list_switches(given):
         known = replace(like, architecture=replace(given, sizes=like.architecture.sizes))
         known = replace(known, input=replace(expected, min_size=_scale_smallest(like, expected)))
     else:
@@ -84,7 +84,7 @@ def _read_sizes(known: Facts, device: str) -> Facts:
     )
 
 
-def _list_switches(architecture: Architecture) -> dict[str, Any]:
+def list_switches(architecture: Architecture) -> dict[str, Any]:
     """List the values of a configuration that switch parts of the network on and off."""
     values = {name: value for name, value in architecture.values.items() if isinstance(value, (bool, str))}
     return {"model": architecture.model, **values}
@@ -96,8 +96,15 @@ def _read_network(known: Facts, device: str) -> Facts:
     return replace(
         known,
         params=sum(parameter.numel() for parameter in model.parameters()),
-        blocks=read_blocks(model, known.head, known.input.size),
+        blocks=known.blocks if fits(model, known) else read_blocks(model, known.head, known.input.size),
     )
+
+
+def fits(model: nn.Module, known: Facts) -> bool:
+    """Return whether each parameter is in exactly one of the known blocks or heads, and each prefix has a parameter."""
+    prefixes = [*known.head, *(prefix for block in known.blocks for prefix in block.prefixes)]
+    found = [[prefix for prefix in prefixes if covers(prefix, name)] for name, _ in model.named_parameters()]
+    return all(len(each) == 1 for each in found) and {each[0] for each in found} == {*prefixes}
 
 
 def _scale_smallest(like: Facts, expected: InputSpec) -> int | None:
