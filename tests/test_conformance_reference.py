@@ -45,7 +45,7 @@ def test_every_status_is_documented() -> None:
 
 
 def test_every_capability_is_documented_with_its_check() -> None:
-    proved = {check.capability or check.excuse: check.name for check in CHECKS}
+    proved = {check.capability or check.excuse: check.name for check in reversed(CHECKS)}  # the first check
     rows = [row[:2] for row in read_rows("Declaring promises", 3) if row[0] != "in `unsupported`"]
     assert rows == [(f"`{name}`", f"`{proved[name]}`") for name in (*CAPABILITIES, *EXPECTED)]
 

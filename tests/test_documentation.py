@@ -11,10 +11,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner
+from PIL import Image, ImageDraw
 
 from followed_page import ROOT, Reader
 from zoo import errors, plugin
@@ -130,11 +132,42 @@ def test_the_how_to_on_own_networks_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.breadth
+def test_the_how_to_on_channels_runs(tmp_path: Path) -> None:
+    make_xrays(tmp_path / "xrays")
+    reader = Reader(tmp_path)
+    reader.follow("docs/how-to/grayscale-and-multichannel.md")
+    sizes = {name: read_input(tmp_path / "runs" / name)["size"][0] for name in ("gray", "scaled", "bands")}
+    assert sizes == {"gray": 1, "scaled": 1, "bands": 5}
+
+
+def make_xrays(folder: Path) -> None:
+    """Draw bright and dark disks in grayscale."""
+    for split, count in (("train", 6), ("val", 3)):
+        for name, shade in (("bright", 220), ("dark", 90)):
+            (folder / split / name).mkdir(parents=True)
+            for number in range(count):
+                image = Image.new("L", (64, 64), 10 + number)
+                ImageDraw.Draw(image).ellipse((8 + number, 10, 40 + number, 44), fill=shade)
+                image.save(folder / split / name / f"{number}.png")
+
+
+def read_input(run: Path) -> dict[str, Any]:
+    return json.loads((run / "run.json").read_text())["input"]
+
+
+@pytest.mark.breadth
 def test_the_how_to_on_plugins_runs(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     reader.follow("docs/how-to/write-a-plugin.md")
     assert {"zoo check acme", "pytest zoo-acme"} <= {*reader.commands}
     assert (tmp_path / "acme-run" / "model.safetensors").is_file()
+
+
+@pytest.mark.breadth
+def test_the_how_to_on_foreign_networks_runs(tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    reader.follow("docs/how-to/networks-that-are-not-yours.md")
+    assert reader.commands[-1] == "python load.py"
 
 
 @pytest.mark.breadth

@@ -18,7 +18,7 @@ ROWS = re.findall(r"^\| `([^`]+)` \+ `([^`]+)` \| (.+) \| (.+) \|$", PAGE, flags
 #: Options that do not change the weights of a run in one process, or that the reference loop cannot follow.
 NOT_COMPARED = {
     "weights", "head", "device", "workers", "cache", "baseline", "precision", "compile", "save_every", "shard",
-    "sync_batch_norm", "label_from", "columns", "split", "fold", "resize", "image_size", "mean", "std",
+    "sync_batch_norm", "label_from", "columns", "split", "fold", "resize", "image_size", "channels", "mean", "std",
 }  # fmt: skip
 
 

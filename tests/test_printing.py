@@ -11,6 +11,7 @@ ALLOWED = {
     "zoo/cli/streams.py": "prints",
     "zoo/cli/process.py": "redirects stdout and flushes",
     "zoo/data/sources/torchvision_data.py": "redirects stdout",
+    "zoo/models/weights/converting.py": "redirects stdout",
     "zoo/progress/__init__.py": "prints",
     "zoo/progress/printable.py": "sets how errors of the encoding are handled",
     "zoo/registry/plugins/exit_guard.py": "prints before the process ends at once",

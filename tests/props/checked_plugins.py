@@ -6,7 +6,7 @@ from pathlib import Path
 
 #: Source of a plugin's module. LISTED stands for its backbones.
 SOURCE = """
-from zoo.plugin import BackboneSpec, BlockSpec, InputSpec, hookimpl
+from zoo.plugin import BackboneSpec, BlockSpec, InputSpec, WeightsSpec, hookimpl
 
 ZOO_API = 1
 

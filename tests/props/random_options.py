@@ -74,6 +74,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "split": (None,),
     "resize": (None, "crop", "pad", "squash"),
     "image_size": (None, None, 20, 40),
+    "channels": (None, None, None, 1),
     "mean": (None, "0.5"),
     "std": (None, "0.25,0.5,1"),
     "device": ("cpu",),

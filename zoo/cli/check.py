@@ -22,7 +22,9 @@ from zoo.cli.streams import print_lines, print_notes
 from zoo.data.cores import count_cores
 from zoo.errors import NameNotFound, OptionError
 from zoo.files.paths import expand_user
+from zoo.plugin import WeightsSpec
 from zoo.progress import open_progress
+from zoo.registry.pin import describe_weak_pin
 from zoo.registry.plugins.discovery import get_claims
 from zoo.registry.registry import open_registry
 from zoo.testing.plugin_under_test import examine
@@ -30,7 +32,7 @@ from zoo.testing.promises import BY_NAME, LEVELS, Level
 from zoo.testing.results.causes import group_by_cause
 from zoo.testing.results.place import PLACE
 from zoo.testing.results.result import BAD, Result, count_statuses
-from zoo.testing.suite import Suite, find_target
+from zoo.testing.suite import Suite, Target, find_target
 
 Key = TypeVar("Key")
 
@@ -105,6 +107,7 @@ def command(
         targets = [find_target(_find_full_name(name), find_plugin) for name in names]
         found = (suite.run(target, open_progress(name_flags)) for target in targets)
         results = [*dict.fromkeys(chain.from_iterable(found))]  # without duplicates: a plugin may be named twice
+    print_notes(*_list_weak_digests(targets))
     if as_json:
         print_json(results)
     else:
@@ -124,6 +127,21 @@ def _interruptible(save: Path | None) -> Iterator[None]:
             kept = "no results were saved; pass --save FILE to be able to continue after an interruption"
         print_notes(f"interrupted; {kept}")
         raise Exit(choose_code(interrupt)) from None
+
+
+def _list_weak_digests(targets: Sequence[Target]) -> Iterator[str]:
+    """List a note for each plugin with weights that only a weak digest pins; this is not a failure."""
+    for target in targets:
+        weak = [
+            f"{backbone.name}@{weights.tag}"
+            for backbone in target.backbones
+            if isinstance(backbone.weights, tuple)
+            for weights in backbone.weights
+            if isinstance(weights, WeightsSpec) and describe_weak_pin(weights)
+        ]
+        if weak:
+            verb = "is" if len(weak) == 1 else "are"
+            yield f"note: {_shorten(weak)} {verb} pinned only by SHA-1 or MD5, which are weak; pin a sha256 if possible"
 
 
 def _find_full_name(name: str) -> str:
@@ -157,6 +175,8 @@ def _format(results: list[Result]) -> Iterator[str]:
     yield from _format_not_run(results)
     yield from _format_failures(results)
     yield from _format_totals(results)
+    if upstreams := sorted({result.upstream for result in results} - {""}):
+        yield f"checked with {', '.join(upstreams)}"
 
 
 def _format_failures(results: list[Result]) -> Iterator[str]:

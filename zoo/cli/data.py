@@ -43,6 +43,7 @@ def command() -> None:
 @click.argument("data", shell_complete=complete_data)
 @shared.label_from
 @shared.columns
+@shared.channels
 @click.option("--labels", is_flag=True, help="Also find labels that are probably wrong, with a pretrained backbone.")
 @click.option(
     "--backbone",
@@ -54,7 +55,7 @@ def command() -> None:
 @click.option("--output", metavar="FILE", help="With --labels, draw the most doubtful images (.png or .html).")
 @click.option("--strict", is_flag=True, help="Exit with 1 if there is a warning.")
 @json_option
-def check(data: str, output: str | None, *, labels: bool, strict: bool, as_json: bool, **flags: str | None) -> int:
+def check(data: str, output: str | None, *, labels: bool, strict: bool, as_json: bool, **flags: Any) -> int:
     """Decode every image, and list what is unusual or wrong.
 
     Finds unreadable files, copies, images in several classes, and images that look unusual. Never changes a file.
@@ -72,10 +73,14 @@ def check(data: str, output: str | None, *, labels: bool, strict: bool, as_json:
             checked = check_labels(data, registry=registry, progress=progress, **options)
             found = checked.examination
         else:
+            from zoo.data.channels import RGB
             from zoo.data.examination.check import examine_source
-            from zoo.registry.data_options import DataOptions
+            from zoo.registry.recipe import make_recipe
 
-            found = examine_source(data, DataOptions.parse(**options), registry=registry, progress=progress)
+            recipe = make_recipe(options)
+            found = examine_source(
+                data, recipe.data_options, registry=registry, progress=progress, channels=recipe.channels or RGB
+            )
         if checked and sheet:
             from zoo.training.label_sheet import draw_doubts
 
@@ -98,6 +103,7 @@ def check(data: str, output: str | None, *, labels: bool, strict: bool, as_json:
 @shared.label_from
 @shared.columns
 @click.option("--image-size", type=int, metavar="N", help="Height and width in pixels.  [default: from --backbone]")
+@shared.channels
 @click.option("--split", type=click.Choice(SPLITS), default="train", help="Split to show.  [default: train]")
 @click.option(
     "--images",

@@ -31,7 +31,7 @@ SECTIONS = {
         "epochs", "batch_size", "lr", "optimizer", "schedule", "label_smoothing", "balance", "patience", "seed",
         "recipe", "assignments", "config",
     ),
-    "Data": ("data", "label_from", "columns", "split", "folds", "image_size", "augment", "views"),
+    "Data": ("data", "label_from", "columns", "split", "folds", "image_size", "channels", "augment", "views"),
     "Machine": ("device", "devices", "precision", "cache"),
     "Run": ("output", "resume", "baseline", "as_json"),
 }  # fmt: skip
@@ -73,6 +73,7 @@ class FinetuneCommand(click.Command):
     metavar="N",
     help="Height and width of the input in pixels.  [default: as the weights expect]",
 )
+@shared.channels
 @click.option("--recipe", metavar="NAME", help="Recipe in registry.toml that sets options. Flags take precedence.")
 @shared.weights
 @shared.head

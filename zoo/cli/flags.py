@@ -7,7 +7,7 @@ import re
 #: Options that have a flag. All others are set by ``--set``.
 FLAGS = (
     "adapt", "adapt_options", "allow_host", "augment", "balance", "baseline", "batch_size", "block", "blocks", "cache",
-    "columns", "config", "data", "depth", "device", "devices", "distance", "epochs", "fetch", "finetune",
+    "channels", "columns", "config", "data", "depth", "device", "devices", "distance", "epochs", "fetch", "finetune",
     "folds", "format", "head", "host", "image_size", "include", "key", "label_from", "label_smoothing",
     "license", "lr", "max_images", "max_params", "max_percentile", "min_images_per_second", "min_probability",
     "model", "optimizer", "output", "overwrite", "patience", "port", "precision", "prefix", "preprocess",

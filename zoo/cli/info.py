@@ -11,6 +11,7 @@ from zoo.cli.completion import complete_backbone
 from zoo.cli.output import format_count, format_table, json_option, print_json
 from zoo.cli.streams import print_lines, print_notes
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
+from zoo.registry.pin import describe_weak_pin
 from zoo.registry.registry import open_registry
 from zoo.registry.resolved import Resolved
 
@@ -27,7 +28,8 @@ def command(backbone: str, as_json: bool) -> None:
     Shows its head, blocks, input, weights and license, as its plugin declares them.
     """
     resolved = open_registry().resolve(backbone)
-    print_notes(*(f"note: {note}" for note in resolved.notes))
+    weak = filter(None, map(describe_weak_pin, resolved.backbone.weights))
+    print_notes(*(f"note: {note}" for note in (*resolved.notes, *weak)))
     if as_json:
         print_json(_describe(resolved.backbone))
     else:
@@ -42,6 +44,9 @@ def _describe(backbone: BackboneSpec) -> dict[str, Any]:
         "license": backbone.license,
         "num_classes": backbone.num_classes,
         "head": None if callable(backbone.head) else backbone.head,
+        "head_parameters": backbone.head_parameters,
+        "features": backbone.features,
+        "output_field": backbone.output_field,
         "aux_heads": backbone.aux_heads,
         "aux_weight": backbone.aux_weight,
         "classifier": backbone.classifier,
@@ -58,7 +63,9 @@ def _describe(backbone: BackboneSpec) -> dict[str, Any]:
 
 def _format(resolved: Resolved) -> Iterator[str]:
     backbone = resolved.backbone
-    head = COMPUTED if callable(backbone.head) else ", ".join(backbone.head)
+    head = COMPUTED if callable(backbone.head) else ", ".join((*backbone.head, *backbone.head_parameters))
+    if backbone.features is not None:
+        head += f" (zoo adds it; upstream returns {backbone.features:,} features)"
     blocks = COMPUTED if callable(backbone.blocks) else ", ".join(block.name for block in backbone.blocks)
     if resolved.asked != resolved.name:
         yield f"{resolved.asked} -> {resolved.name}"

@@ -42,6 +42,7 @@ _TITLES = "RANK NAME PROBE 95% KNN LOGME TOP-1 PARAMS SIZE IMAGES/S MEMORY LICEN
 @shared.label_from
 @shared.columns
 @click.option("--image-size", type=int, metavar="N", help="Height and width in pixels.  [default: from the weights]")
+@shared.channels
 @shared.device
 @shared.seed
 @shared.assignments

@@ -30,6 +30,12 @@ label_from = click.option(
     help="Regular expression that finds the class in the name of an image file, such as '(cat|dog)'.",
 )
 columns = click.option("--columns", metavar="ROLE=NAME,...", help="Columns of a table, such as image=path,label=breed.")
+channels = click.option(
+    "--channels",
+    type=int,
+    metavar="N",
+    help="Number of channels of the images; 1 converts them to grayscale.  [default: as the weights expect]",
+)
 inference_device = click.option(
     "--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Device to run the model on."
 )

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]  # torchvision has no types
 
-#: Operation on uint8 pixels of shape (3, H, W) with a strength from -1 to 1. Some operations ignore the sign.
+#: Operation on uint8 pixels of shape (3, H, W), or (1, H, W) in grayscale, with a strength from -1 to 1. Some
+#: operations ignore the sign.
 Op = Callable[[Tensor, float], Tensor]
 
 
@@ -65,7 +66,7 @@ class RandomOps:
     strength: float | None
 
     def __call__(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the transformed pixels. The input and the output are uint8 of shape (3, H, W)."""
+        """Return the transformed pixels. The input and the output are uint8 of shape (3, H, W) or (1, H, W)."""
         for _ in range(self.count):
             choice, strength, sign = torch.rand(3, generator=generator).tolist()
             op = list(self.ops.values())[int(choice * len(self.ops))]
@@ -95,7 +96,7 @@ class RandomErasing:
     ratio: tuple[float, float] = (0.3, 10 / 3)
 
     def __call__(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
-        """Return uint8 pixels of shape (3, H, W): a copy, or the same tensor if nothing is erased."""
+        """Return uint8 pixels of shape (C, H, W): a copy, or the same tensor if nothing is erased."""
         chance, fraction, shape, down, across = torch.rand(5, generator=generator).tolist()
         if chance >= self.probability:
             return pixels
@@ -106,6 +107,6 @@ class RandomErasing:
         box_width = min(width, max(1, round((area * ratio) ** 0.5)))
         top, left = int(down * (height - box_height + 1)), int(across * (width - box_width + 1))
         pixels = pixels.clone()
-        noise = torch.randint(0, 256, (3, box_height, box_width), generator=generator, dtype=torch.uint8)
+        noise = torch.randint(0, 256, (len(pixels), box_height, box_width), generator=generator, dtype=torch.uint8)
         pixels[:, top : top + box_height, left : left + box_width] = noise
         return pixels

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from zoo.data.channels import RGB
 from zoo.data.examination.examine import examine_files
 from zoo.data.examination.traits import Traits
 
@@ -20,26 +21,31 @@ _MIN_BITS, _MAX_BITS = 8, 16
 MEASURED = 1000
 
 
-def choose_bits(images: Sequence[Sample], traits: Mapping[bytes, Traits], progress: Progress) -> int | None:
+def choose_bits(
+    images: Sequence[Sample], traits: Mapping[bytes, Traits], progress: Progress, channels: int = RGB
+) -> int | None:
     """Return how many bits the 16-bit images of train use, or None if there are none, and report the scale.
 
     Args:
         images: All images that are used. If they were not examined, some images of train are decoded now.
         traits: Traits of the images that were examined.
         progress: Where to report.
+        channels: Number of channels of the input.
     """
     if not images[0].is_examined:
-        images, traits = _examine_some([image for image in images if image.file.split == "train"], progress)
+        images, traits = _examine_some([image for image in images if image.file.split == "train"], progress, channels)
     bits = measure_bits(find_peaks((image for image in images if image.file.split == "train"), traits))
     report_bits(find_peaks(images, traits), bits, progress)
     return bits
 
 
-def _examine_some(train: Sequence[Sample], progress: Progress) -> tuple[list[Sample], Mapping[bytes, Traits]]:
+def _examine_some(
+    train: Sequence[Sample], progress: Progress, channels: int
+) -> tuple[list[Sample], Mapping[bytes, Traits]]:
     """Decode images at regular distances. Images are sorted by class, so all large classes are among them."""
     some = train[:: -(-len(train) // MEASURED)]
     labels = {image.file.class_name: image.label for image in some}
-    images, _, traits = examine_files([image.file for image in some], labels, progress=progress)
+    images, _, traits = examine_files([image.file for image in some], labels, progress=progress, channels=channels)
     if find_peaks(images, traits):
         progress.say(f"note: measured the bits of 16-bit images on {len(images):,} of {len(train):,} images of train")
     return images, traits

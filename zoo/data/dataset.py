@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from zoo.data.bit_depth import choose_bits
+from zoo.data.channels import RGB
 from zoo.data.collector import pausing_collector
 from zoo.data.examination.clusters import find_clusters
 from zoo.data.examination.examine import examine_files
@@ -95,6 +96,7 @@ def open_images(
         progress.say(f"note: {note}")
     labels = {name: label for label, name in enumerate(listing.classes)}
     good, bad, traits = _find_images(listing.files, labels, keep, progress)
+    channels = keep.plain.channels if keep else RGB
     left_out = tuple(sorted((*listing.left_out, *bad), key=lambda item: str(item.path)))
     report_left_out(left_out, progress)
     # With `fold`, val is divided again. Without, there are images in val only if nothing is split off.
@@ -121,7 +123,7 @@ def open_images(
         is_examined=all(image.is_examined for image in good),
         fingerprint="",
         findings=tuple(findings),
-        bits=choose_bits(good, traits, progress),
+        bits=choose_bits(good, traits, progress, channels),
     )
     images = replace(images, fingerprint=_fingerprint(images))
     progress.say(_describe(images))
@@ -160,7 +162,8 @@ def _find_images(
 ) -> tuple[list[Sample], list[LeftOut], dict[bytes, Traits]]:
     """Examine the images, or only find them if there are many."""
     if len(files) <= EXAMINED_IMAGES.read():
-        return examine_files(files, labels, keep=keep, progress=progress)
+        channels = keep.plain.channels if keep else RGB
+        return examine_files(files, labels, keep=keep, progress=progress, channels=channels)
     progress.say(
         f"note: the data set has {len(files):,} images, so they are examined during the first epoch; to examine them "
         f"before it, set {EXAMINED_IMAGES.variable} to {len(files)} or more"

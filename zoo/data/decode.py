@@ -1,4 +1,4 @@
-"""Decode an image file to upright 8-bit RGB pixels."""
+"""Decode an image file to upright 8-bit pixels: RGB, or the channels of a network that takes others."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor  # type: ignore[import-untyped]  # it has no types
 
+from zoo.data.bands import fit_array, is_array, read_array, read_array_header, to_rgba
+from zoo.data.channels import GRAY, RGB
 from zoo.data.decoding_memory import DECODING, estimate_memory
 from zoo.data.file_kinds import explain_unidentified, is_heic, reads_avif, reads_heic
 from zoo.data.image_bytes import read_image_file
@@ -31,14 +33,13 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", *(("AVIF",) if reads_av
 #: been deprecated since 0.29, and the warning is an error in strict test suites. Without this operator, Pillow decodes
 #: JPEGs.
 _TURBO = getattr(torch.ops.image, "decode_jpeg", None)
-_RGB = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """A decoded image."""
 
-    #: uint8 of shape (3, height, width).
+    #: uint8 of shape (3, height, width), or with the channels that were asked for.
     pixels: Tensor
     #: Pillow's name of the file format, such as ``JPEG``.
     format: str
@@ -47,28 +48,30 @@ class Decoded:
     peak: int = 0
 
 
-def decode_image(source: Path | bytes, bits: int | None = None) -> Tensor:
+def decode_image(source: Path | bytes, bits: int | None = None, channels: int = RGB) -> Tensor:
     """Decode an image to uint8 of shape (3, height, width), rotated according to its EXIF orientation.
 
     Grayscale and palette images are converted to RGB, and transparent images are blended with white. If an image has
     several frames, the first one is used. A truncated file is an error, but damage in the middle of a JPEG cannot be
-    detected.
+    detected. The arrays of .npy files are used as they are.
 
     Args:
         source: The path of the file, or its content.
         bits: Number of bits that the values of 16-bit images use, 8 to 16. The upper 8 of them are kept, and larger
             values are white. Default: 16, unless the file states a smaller number.
+        channels: Number of channels of the input. Images are decoded as RGB for 1 and 3; with any other number, nothing
+            is converted, and the result has the shape (channels, height, width).
 
     Raises:
         DataError: If the image cannot be read or decoded, or exceeds a limit of `zoo.files.limits`. The message
             contains the path if ``source`` is one.
     """
-    with decoded(source, bits) as image:
+    with decoded(source, bits, channels) as image:
         return image.pixels
 
 
 @contextmanager
-def decoded(source: Path | bytes, bits: int | None = None) -> Iterator[Decoded]:
+def decoded(source: Path | bytes, bits: int | None = None, channels: int = RGB) -> Iterator[Decoded]:
     """Return a context with a decoded image, whose pixels are those of `decode_image`.
 
     Use it in threads. It reserves the memory for the image, so other threads wait if all images together would take too
@@ -77,7 +80,7 @@ def decoded(source: Path | bytes, bits: int | None = None) -> Iterator[Decoded]:
     with ExitStack() as stack:
         try:
             data = source if isinstance(source, bytes) else read_image_file(source)
-            image = stack.enter_context(_decoded(data, bits or 16))
+            image = stack.enter_context(_decoded(data, bits or 16, channels))
         except DataError as error:
             if isinstance(source, bytes):
                 raise
@@ -102,16 +105,23 @@ def quiet_pillow() -> Iterator[None]:
 
 
 @contextmanager
-def _decoded(data: bytes, bits: int) -> Iterator[Decoded]:
+def _decoded(data: bytes, bits: int, channels: int) -> Iterator[Decoded]:
     if not data:
         raise DataError("the file is empty")
+    if is_array(data):
+        header = read_array_header(data, channels)
+        with DECODING.reserve(header.memory):
+            pixels, peak = read_array(data, header, bits)
+            yield Decoded(fit_array(pixels, channels), "NPY", Mark.DEEP if peak else Mark(0), peak)
+        return
     with _explained(data):
         image = _open(data)
-        turbo = _TURBO is not None and image.format in ("JPEG", "MPO")  # MPO files contain several JPEGs.
+        is_jpeg = image.format in ("JPEG", "MPO")  # MPO files contain several JPEGs.
+        turbo = _TURBO is not None and is_jpeg and channels in (GRAY, RGB)
         memory = estimate_memory(image, data, turbo=turbo)
     with DECODING.reserve(memory):
         with _explained(data), image:
-            result = _decode_with_turbo(image, data) if turbo else _decode_with_pillow(image, data, bits)
+            result = _decode_with_turbo(image, data) if turbo else _decode_with_pillow(image, data, bits, channels)
         del image  # It may have its own copy of the pixels.
         yield result
 
@@ -147,14 +157,19 @@ def _decode_with_turbo(image: Image.Image, data: bytes) -> Decoded:
     """
     assert _TURBO is not None
     encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-    pixels = cast("Tensor", _TURBO(encoded, mode=_RGB, apply_exif_orientation=True))
+    pixels = cast("Tensor", _TURBO(encoded, mode=RGB, apply_exif_orientation=True))
     return Decoded(pixels, "JPEG", read_marks(image))
 
 
-def _decode_with_pillow(image: Image.Image, data: bytes, bits: int) -> Decoded:
+def _decode_with_pillow(image: Image.Image, data: bytes, bits: int, channels: int) -> Decoded:
     loaded, peak = load(image, data, bits)
     marks = read_marks(image) | (Mark(0) if loaded is image else Mark.DEEP)
-    pixels = cast("Tensor", pil_to_tensor(to_rgb(rotate_upright(loaded))))
+    upright = rotate_upright(loaded)
+    if channels in (GRAY, RGB):
+        converted = to_rgb(upright)
+    else:
+        converted, marks = to_rgba(upright, channels), marks & ~Mark.ALPHA
+    pixels = cast("Tensor", pil_to_tensor(converted))
     return Decoded(pixels, image.format or "", marks, peak)
 
 

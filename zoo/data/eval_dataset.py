@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zoo.data.bit_depth import find_peaks, report_bits
+from zoo.data.channels import RGB
 from zoo.data.examination.examine import examine_files
 from zoo.data.examination.findings import list_findings
 from zoo.data.examination.report import report_findings
@@ -26,6 +27,8 @@ class Trained:
     classes: tuple[str, ...]
     #: Number of bits that its 16-bit images use; None if there were none.
     bits: int | None = None
+    #: Number of channels of its input.
+    channels: int = RGB
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ def open_labeled(
     unknown = sorted({file.class_name for file in files} - labels.keys())
     if unknown:
         raise DataError(f"the run has no class {show_names(unknown)}; its classes are {', '.join(trained.classes)}.")
-    good, bad, traits = examine_files(files, labels, progress=progress)
+    good, bad, traits = examine_files(files, labels, progress=progress, channels=trained.channels)
     unused = (item for item in listing.left_out if chosen == "all" or item.split in (None, chosen))
     left_out = tuple(sorted((*unused, *bad), key=lambda item: str(item.path)))
     for item in left_out:  # all of them, as in a prediction

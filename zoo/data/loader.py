@@ -23,7 +23,7 @@ from zoo.errors import DataError
 if TYPE_CHECKING:
     from zoo.data.pixel_cache import Pixels
 
-#: Images, uint8 of shape (N, 3, height, width), and labels, int64 of shape (N,). If a training image has a loss
+#: Images, uint8 of shape (N, C, height, width), and labels, int64 of shape (N,). If a training image has a loss
 #: weight other than 1, training batches also contain the loss weights, of shape (N,).
 Batch = tuple[Tensor, ...]
 
@@ -119,7 +119,7 @@ class _Loader:
         if not items:  # The batch is too small for all processes, and this process gets no images.
             self._check_empty(len(found))
         is_pinned = self._loading.pin_memory and self._processes is None  # Only this process may use the GPU.
-        images = _stack([image for image, _ in items], is_pinned=is_pinned)
+        images = _stack([image for image, _ in items], self._pixels.channels, is_pinned=is_pinned)
         labels = torch.tensor([sample.label for _, sample in items], dtype=torch.int64, pin_memory=is_pinned)
         if not self._is_weighted:
             return images, labels
@@ -205,8 +205,8 @@ class EvalBatches(_Loader):
         return None if self._view is None else seed_of_view(self._view, index)
 
 
-def _stack(images: Sequence[Tensor], *, is_pinned: bool) -> Tensor:
-    """Stack images; without images, return a tensor of shape (0, 3, 1, 1)."""
-    shape = images[0].shape if images else (3, 1, 1)
+def _stack(images: Sequence[Tensor], channels: int, *, is_pinned: bool) -> Tensor:
+    """Stack images; without images, return a tensor of shape (0, channels, 1, 1)."""
+    shape = images[0].shape if images else (channels, 1, 1)
     batch = torch.empty(len(images), *shape, dtype=torch.uint8, pin_memory=is_pinned)
     return torch.stack(tuple(images), out=batch) if images else batch

@@ -10,11 +10,14 @@ from threading import Lock
 from typing import Any, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor  # type: ignore[import-untyped]  # it has no types
 
+from zoo.data.bands import require_channels, to_rgba
+from zoo.data.channels import GRAY, RGB
 from zoo.data.decode import Decoded, decoded
 from zoo.data.marks import Mark
 from zoo.data.rgb import reduce_loaded, rotate_upright, to_rgb
@@ -38,17 +41,19 @@ class MemoryImage:
     content: bytes | Image.Image | Any
 
     @contextmanager
-    def decoded(self, bits: int | None = None) -> Iterator[Decoded]:
+    def decoded(self, bits: int | None = None, channels: int = RGB) -> Iterator[Decoded]:
         """Return a context with the decoded image, like `zoo.data.decode.decoded`.
 
         Raises:
             DataError: If the image cannot be decoded. The message is a clause that does not contain the name.
         """
         if isinstance(self.content, bytes):
-            with decoded(self.content, bits) as image:
+            with decoded(self.content, bits, channels) as image:
                 yield image
+        elif isinstance(self.content, Image.Image) or channels in (GRAY, RGB):
+            yield _reduce(_to_pil(self.content), bits or 16, channels)
         else:
-            yield _reduce(_to_pil(self.content), bits or 16)
+            yield Decoded(_read_channels(self.content, channels), "", Mark(0))
 
 
 def is_memory_image(value: object) -> bool:
@@ -56,7 +61,7 @@ def is_memory_image(value: object) -> bool:
     return isinstance(value, (*_BYTES, Image.Image, np.ndarray, Tensor)) or callable(getattr(value, "read", None))
 
 
-def build_memory_image(value: Any, number: int) -> MemoryImage:
+def build_memory_image(value: Any, number: int, channels: int = RGB) -> MemoryImage:
     """Return an image in memory.
 
     Args:
@@ -64,6 +69,7 @@ def build_memory_image(value: Any, number: int) -> MemoryImage:
             array of shape (height, width) or (height, width, channels); or a uint8 tensor of shape
             (channels, height, width). There are 1 (gray), 3 (RGB) or 4 (RGBA) channels.
         number: Index of the image in the list that contains it, for its name.
+        channels: Number of channels of the input. With other numbers than 1 and 3, arrays and tensors have this number.
 
     Raises:
         DataError: If the value has another type or shape, or is empty.
@@ -72,20 +78,28 @@ def build_memory_image(value: Any, number: int) -> MemoryImage:
     if isinstance(value, _BYTES):
         return MemoryImage(Path(name), bytes(value))
     if isinstance(value, np.ndarray):
-        _check_array(name, value)
+        _check_array(name, value, channels)
     elif isinstance(value, Tensor):
-        _check_tensor(name, value)
+        _check_tensor(name, value, channels)
     elif not isinstance(value, Image.Image):
         return MemoryImage(Path(name), _read(name, value))
     return MemoryImage(Path(name), value)
 
 
-def _check_array(name: str, array: NDArray[Any]) -> None:
+def _check_array(name: str, array: NDArray[Any], channels: int) -> None:
+    if channels not in (GRAY, RGB):
+        has_shape = array.ndim == 3 and array.shape[2] == channels
+        _check(name, array, has_shape, f"an array of shape (height, width, {channels})")
+        return
     has_shape = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in _CHANNELS)
     _check(name, array, has_shape, "an array of shape (height, width, 3) or (height, width)")
 
 
-def _check_tensor(name: str, tensor: Tensor) -> None:
+def _check_tensor(name: str, tensor: Tensor, channels: int) -> None:
+    if channels not in (GRAY, RGB):
+        has_shape = tensor.ndim == 3 and tensor.shape[0] == channels
+        _check(name, tensor, has_shape, f"a tensor of shape ({channels}, height, width)")
+        return
     has_shape = tensor.ndim == 3 and tensor.shape[0] in _CHANNELS
     _check(name, tensor, has_shape, "a tensor of shape (3, height, width) or (1, height, width)")
 
@@ -125,7 +139,19 @@ def _to_pil(content: Any) -> Image.Image:
     return Image.fromarray(array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array)
 
 
-def _reduce(image: Image.Image, bits: int) -> Decoded:
+def _read_channels(content: NDArray[np.uint8] | Tensor, channels: int) -> Tensor:
+    """Return the pixels of an array or a tensor that has the channels of the input."""
+    if isinstance(content, Tensor):
+        pixels = content.detach().cpu()
+    else:
+        pixels = torch.from_numpy(np.ascontiguousarray(content.transpose(2, 0, 1)))
+    require_channels(len(pixels), channels)
+    if (count := pixels[0].numel()) > PIXELS.read():
+        raise DataError(f"it has {PIXELS.explain(count)}")
+    return pixels
+
+
+def _reduce(image: Image.Image, bits: int, channels: int) -> Decoded:
     """Return the pixels by the rules for files: orientation, white in place of transparent pixels, 16-bit values."""
     if (count := image.width * image.height) > PIXELS.read():
         raise DataError(f"it has {PIXELS.explain(count)}")
@@ -135,7 +161,9 @@ def _reduce(image: Image.Image, bits: int) -> Decoded:
         with _LOADING:
             image.load()
         reduced, peak = reduce_loaded(image, bits)
-        pixels = cast("Tensor", pil_to_tensor(to_rgb(rotate_upright(reduced))))
+        upright = rotate_upright(reduced)
+        converted = to_rgb(upright) if channels in (GRAY, RGB) else to_rgba(upright, channels)
+        pixels = cast("Tensor", pil_to_tensor(converted))
     except (DataError, MemoryError):
         raise
     except Exception as error:  # Decoders raise many kinds of exceptions on damaged files.

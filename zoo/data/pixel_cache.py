@@ -42,6 +42,8 @@ class Pixels:
         self._crop = transform.crop
         #: Number of bits that 16-bit images use, as in `decode_image`.
         self.bits = transform.bits
+        #: Number of channels of the input, as in `decode_image`.
+        self.channels = transform.channels
         self._left = choose_budget() if budget is None else budget
         self._kept: dict[bytes, Tensor] = {}
         self._lock = Lock()
@@ -54,7 +56,7 @@ class Pixels:
             self._keep(digest, self._reduce(decoded))
 
     def get(self, sample: Sample, seed: int | None = None) -> Tensor:
-        """Return the pixels of a sample before normalization, uint8 of shape (3, height, width); do not modify them.
+        """Return the pixels of a sample before normalization, uint8 of shape (C, height, width); do not modify them.
 
         Without a seed, the random step of the transform is skipped.
 
@@ -65,7 +67,7 @@ class Pixels:
         reduced = self._kept.get(sample.digest)
         if reduced is None:
             try:
-                with _decoded_again(sample, self.bits) as pixels:
+                with _decoded_again(sample, self.bits, self.channels) as pixels:
                     reduced = self._reduce(pixels)
             except Unreadable as error:
                 self.unreadable[sample.path] = str(error)
@@ -110,8 +112,7 @@ class Views:
         """Build both; without augmentation, training and evaluation share the same pixels.
 
         Raises:
-            DataError: If the input does not have 3 channels.
-            OptionError: If there is no augmentation of that name.
+            OptionError: If there is no augmentation of that name, or if it is not defined for the channels.
         """
         plain = Pixels(build_eval_transform(spec), budget)
         if augmentation == "none":
@@ -137,12 +138,12 @@ class Views:
 
 
 @contextmanager
-def _decoded_again(sample: Sample, bits: int | None) -> Iterator[Tensor]:
+def _decoded_again(sample: Sample, bits: int | None, channels: int) -> Iterator[Tensor]:
     with ExitStack() as stack:
         try:
             data = _read_again(sample)
             try:
-                image = stack.enter_context(decoded(data, bits))
+                image = stack.enter_context(decoded(data, bits, channels))
             except DataError as error:
                 if sample.is_examined:
                     raise

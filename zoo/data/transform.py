@@ -14,15 +14,17 @@ from torchvision.transforms import InterpolationMode  # type: ignore[import-unty
 from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]  # the same
 
 from zoo.data.augment import RAND_AUGMENT, TRIVIAL_AUGMENT, RandomErasing
-from zoo.errors import DataError, OptionError
+from zoo.data.channels import GRAY, RGB, fit_channels
+from zoo.errors import OptionError
 from zoo.registry.recipe import AUGMENTS
 
 if TYPE_CHECKING:
     from zoo.plugin import InputSpec
 
-#: Deterministic step from decoded pixels, uint8 of shape (3, H, W), to the smaller image that is worth caching.
+#: Deterministic step from decoded pixels, uint8 of shape (3, H, W), to the smaller image that is worth caching,
+#: with the channels of the input.
 Reduce = Callable[[Tensor], Tensor]
-#: Random step from uint8 of shape (3, H, W) to uint8 of shape (3, H', W'). It uses only the given generator.
+#: Random step from uint8 of shape (C, H, W) to uint8 of shape (C, H', W'). It uses only the given generator.
 Crop = Callable[[Tensor, torch.Generator], Tensor]
 
 #: Range of a random crop's area, as a fraction of the image. The minimum is fastai's ``min_scale``. The usual value for
@@ -62,15 +64,17 @@ class Transform:
     normalize: Normalize
     #: Number of bits that 16-bit images use, as in `zoo.data.decode.decode_image`.
     bits: int | None = None
+    #: Number of channels of the input, as in `zoo.data.decode.decode_image`.
+    channels: int = RGB
 
     def __call__(self, pixels: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Transform the pixels of one image, uint8 of shape (3, H, W), to float32 of shape (3, height, width)."""
+        """Transform the pixels of one image, uint8 of shape (3, H, W), to float32 of shape (C, height, width)."""
         reduced = self.reduce(pixels)
         return self.normalize(self.crop(reduced, generator or torch.default_generator) if self.crop else reduced)
 
 
 class Normalize:
-    """Normalization of uint8 images of shape (3, H, W) or (N, 3, H, W) to float32, by an InputSpec's mean and std."""
+    """Normalization of uint8 images of shape (C, H, W) or (N, C, H, W) to float32, by an InputSpec's mean and std."""
 
     def __init__(self, spec: InputSpec) -> None:
         mean, std = (torch.tensor(values)[:, None, None] for values in (spec.mean, spec.std))
@@ -97,13 +101,10 @@ def build_eval_transform(spec: InputSpec) -> Transform:
     """Build the deterministic transform that an InputSpec describes.
 
     Crop mode ``center`` resizes the shorter side, ``squash`` resizes both sides, and ``border`` resizes the longer side
-    and pads with the mean color. Then the center is cropped, and smaller images are padded. Resizing is antialiased.
-
-    Raises:
-        DataError: If the input does not have 3 channels.
+    and pads with the mean color. Then the center is cropped, and smaller images are padded. Resizing is antialiased. If
+    the input has one channel, images are first converted to grayscale.
     """
-    _check_channels(spec)
-    return Transform(partial(_resize_and_crop, spec), None, Normalize(spec), spec.bits)
+    return Transform(partial(_resize_and_crop, spec), None, Normalize(spec), spec.bits, spec.size[0])
 
 
 def build_train_transform(spec: InputSpec, augment: str, erase: float = 0.0) -> Transform:
@@ -118,26 +119,23 @@ def build_train_transform(spec: InputSpec, augment: str, erase: float = 0.0) -> 
         erase: Probability that a random rectangle of an image is erased.
 
     Raises:
-        DataError: If the input does not have 3 channels.
-        OptionError: If there is no augmentation of that name.
+        OptionError: If there is no augmentation of that name, or if it is not defined for the channels of the input.
     """
     if augment not in AUGMENTS:
         raise OptionError(f"there is no augmentation {augment!r}; choose one of {', '.join(AUGMENTS)}.")
     if augment == "none":
         return build_eval_transform(spec)
-    _check_channels(spec)
-    ops: Sequence[Crop] = (*_RANDOM_OPS[augment], RandomErasing(erase))
-    return Transform(partial(_limit_size, spec), partial(_augment, spec, ops), Normalize(spec), spec.bits)
-
-
-def _check_channels(spec: InputSpec) -> None:
-    if spec.size[0] != 3:
-        raise DataError(
-            f"the backbone expects images with {spec.size[0]} channels; only RGB (3 channels) is supported."
+    if _RANDOM_OPS[augment] and spec.size[0] not in (GRAY, RGB):
+        raise OptionError(
+            f"`augment` {augment} changes colors, which images with {spec.size[0]} channels do not have; set it to "
+            "crop-flip or none."
         )
+    ops: Sequence[Crop] = (*_RANDOM_OPS[augment], RandomErasing(erase))
+    return Transform(partial(_limit_size, spec), partial(_augment, spec, ops), Normalize(spec), spec.bits, spec.size[0])
 
 
 def _resize_and_crop(spec: InputSpec, image: Tensor) -> Tensor:
+    image = fit_channels(image, spec.size[0])
     if spec.crop == "squash":
         image = _resize(spec, image, list(spec.squashed))
     elif spec.crop == "border":
@@ -180,8 +178,8 @@ def draw_box(height: int, width: int, generator: torch.Generator) -> tuple[int, 
 
 
 def _limit_size(spec: InputSpec, image: Tensor) -> Tensor:
-    """Shrink a large image so that the smallest possible random crop is as large as the input."""
-    shorter = min(image.shape[-2:])
+    """Fit the channels, and shrink a large image so that the smallest possible random crop is as large as the input."""
+    image, shorter = fit_channels(image, spec.size[0]), min(image.shape[-2:])
     limit = math.ceil(max(spec.size[1:]) / math.sqrt(CROP_SCALE[0]))
     return image if shorter <= limit else _rescale(spec, image, limit / shorter)
 

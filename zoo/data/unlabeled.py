@@ -87,7 +87,7 @@ class _Lister:
 
     def list(self, source: Any, number: int) -> tuple[Unlabeled, ...]:
         if is_memory_image(source):
-            return (build_memory_image(source, number),)
+            return (build_memory_image(source, number, self.options.channels),)
         if not isinstance(source, (str, PathLike)):
             return self._list_data(source)
         if self.fetch is not None and is_web_image(source, is_certain=not self.fetch):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class ReadImage:
     """An image, ready for normalization."""
 
-    #: uint8 of shape (3, height, width), or (views, 3, height, width) if the transform makes views.
+    #: uint8 of shape (C, height, width), or (views, C, height, width) if the transform makes views.
     pixels: Tensor
     #: Largest value of a 16-bit image, as in `zoo.data.decode.Decoded`.
     peak: int
@@ -64,7 +64,7 @@ class UnlabeledBatches:
             return image.reason
         try:
             # Errors about an image's content omit its path, because the result already contains it.
-            with _decoded(image, self._transform.bits, stopped) as found:
+            with _decoded(image, self._transform, stopped) as found:
                 # A crop is a view that would keep the full image in memory.
                 return ReadImage(self._transform.reduce(found.pixels).clone(), found.peak)
         except DataError as error:
@@ -72,8 +72,9 @@ class UnlabeledBatches:
 
 
 def _decoded(
-    image: ImageFile | MemoryImage | WebImage, bits: int | None, stopped: Event | None
+    image: ImageFile | MemoryImage | WebImage, transform: Transform, stopped: Event | None
 ) -> AbstractContextManager[Decoded]:
+    bits, channels = transform.bits, transform.channels
     if isinstance(image, WebImage):
-        return image.decoded(bits, stopped)
-    return decoded(read_image(image), bits) if isinstance(image, ImageFile) else image.decoded(bits)
+        return image.decoded(bits, stopped, channels)
+    return decoded(read_image(image), bits, channels) if isinstance(image, ImageFile) else image.decoded(bits, channels)

@@ -19,16 +19,13 @@ AUGMENT = "crop-flip"
 
 
 def build_views_transform(spec: InputSpec, views: int) -> Transform:
-    """Build a deterministic transform that returns an image and its augmented views, (1 + views, 3, height, width).
+    """Build a deterministic transform that returns an image and its augmented views, (1 + views, C, height, width).
 
     The random numbers come from the pixels, so the views do not depend on the image's name, its position among other
     images, or the batch.
-
-    Raises:
-        DataError: If the input does not have 3 channels.
     """
     plain, augmented = build_eval_transform(spec), build_train_transform(spec, AUGMENT)
-    return Transform(partial(_make_views, plain, augmented, views), None, plain.normalize, plain.bits)
+    return Transform(partial(_make_views, plain, augmented, views), None, plain.normalize, plain.bits, plain.channels)
 
 
 def _make_views(plain: Transform, augmented: Transform, views: int, pixels: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Event
 from urllib.parse import urlsplit
 
+from zoo.data.channels import RGB
 from zoo.data.decode import Decoded, decoded
 from zoo.data.sources.archive import is_archive_name
 from zoo.data.sources.entries import IMAGE_SUFFIXES
@@ -36,17 +37,18 @@ class WebImage:
         return Path(re.split("[?#]", self.shown, maxsplit=1)[0].partition("://")[2])
 
     @contextmanager
-    def decoded(self, bits: int | None = None, stopped: Event | None = None) -> Iterator[Decoded]:
+    def decoded(self, bits: int | None = None, stopped: Event | None = None, channels: int = RGB) -> Iterator[Decoded]:
         """Return a context with the decoded image, like `zoo.data.decode.decoded`.
 
         Args:
             bits: Number of bits that the values of 16-bit images use.
+            channels: Number of channels of the input.
             stopped: Set by another thread when the image is no longer needed, which ends the wait for the server.
 
         Raises:
             DataError: If the image cannot be fetched or decoded. The message is a clause that does not contain the URL.
         """
-        with decoded(self._fetch(stopped), bits) as image:
+        with decoded(self._fetch(stopped), bits, channels) as image:
             yield image
 
     def _fetch(self, stopped: Event | None) -> bytes:

@@ -31,7 +31,7 @@ class MissingGradients:
         shown = ", ".join(self.names[:_SHOWN]) + (", ..." if self.tensors > _SHOWN else "")
         return (
             f"in the first step, no gradient reached {self.params:,} of the {self.learning:,} parameters to be trained "
-            f"({self.tensors} tensor{'s' * (self.tensors != 1)}: {shown}), so they did not change"
+            f"({self.tensors} tensor{'s' * (self.tensors != 1)}: {shown}); without one, they do not change"
         )
 
 

@@ -1,51 +1,31 @@
 """Download a file over https: verified, resumable, and by one process at a time.
 
 A file appears under its final name once it is complete and verified, or not at all. Until then it is named
-``NAME.part``. While a process fetches the file, it holds the lock ``locks/NAME.lock`` in the cache folder.
+``NAME.part``. While a process fetches the file, it holds the lock ``locks/NAME.lock`` in the cache folder. If only one
+member of an archive is needed, only this member is kept.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import shutil
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import partial
 from io import FileIO
 from pathlib import Path
 
 from zoo.errors import DownloadError
 from zoo.files.atomic import publish
+from zoo.files.digest import Digest, hash_file
 from zoo.files.http import Response, TransferFailed, file_name, open_url
 from zoo.files.leftovers import lock_path, remove_leftovers
 from zoo.files.limits import DOWNLOAD_BYTES, LOCK_SECONDS
-from zoo.files.partial import PART
 from zoo.files.paths import accessing
+from zoo.files.remote_file import RemoteFile
 from zoo.files.remote_version import read_version_of
 from zoo.files.retry import retry
 from zoo.progress import Progress
-
-
-@dataclass(frozen=True, slots=True)
-class _Download:
-    """A file to fetch, and what it must match."""
-
-    url: str
-    target: Path
-    sha256: str | None
-    size: int | None
-    #: Whether the version that the server reports is stored beside the file.
-    keeps_version: bool = False
-
-    @property
-    def part(self) -> Path:
-        """Where the bytes are stored until the file is complete."""
-        return self.target.with_name(f"{self.target.name}{PART}")
-
-    def error(self, reason: str, advice: str = "Try again") -> DownloadError:
-        return DownloadError(f"Cannot fetch {self.url}: {reason}. {advice}, or save the file yourself as {self.target}")
 
 
 def is_offline() -> bool:
@@ -55,8 +35,7 @@ def is_offline() -> bool:
 
 def sha256_of(path: Path) -> str:
     """Return the file's SHA-256 as 64 hex digits. Raises OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hash_file(path, "sha256")
 
 
 def fetch(url: str, target: Path, *, sha256: str | None, size: int | None, progress: Progress) -> Path:
@@ -73,7 +52,23 @@ def fetch(url: str, target: Path, *, sha256: str | None, size: int | None, progr
     Raises:
         DownloadError: If the file cannot be fetched or is not the expected file.
     """
-    return _obtain(_Download(url, target, sha256, size), progress)
+    return _obtain(RemoteFile(url, target, Digest("sha256", sha256) if sha256 else None, size), progress)
+
+
+def fetch_pinned(url: str, target: Path, digest: Digest | None, member: str | None, progress: Progress) -> Path:
+    """Fetch ``url`` as :func:`fetch` does, with any kind of digest, or one file of the archive that ``url`` is.
+
+    Args:
+        url: An https:// or hf:// URL.
+        target: Where to save the file.
+        digest: Expected digest of the file that is saved.
+        member: Path of the file in the archive; None if ``url`` is the file itself.
+        progress: Where to report progress.
+
+    Raises:
+        DownloadError: If the file cannot be fetched or is not the expected file.
+    """
+    return _obtain(RemoteFile(url, target, digest, member=member), progress)
 
 
 def fetch_versioned(url: str, target: Path, progress: Progress) -> Path:
@@ -82,7 +77,7 @@ def fetch_versioned(url: str, target: Path, progress: Progress) -> Path:
     Raises:
         DownloadError: If the file cannot be fetched.
     """
-    return _obtain(_Download(url, target, None, None, keeps_version=True), progress)
+    return _obtain(RemoteFile(url, target, None, keeps_version=True), progress)
 
 
 def has_changed(url: str, target: Path, progress: Progress) -> bool:
@@ -91,7 +86,7 @@ def has_changed(url: str, target: Path, progress: Progress) -> bool:
     Raises:
         DownloadError: If the server cannot be asked.
     """
-    download = _Download(url, target, None, None)
+    download = RemoteFile(url, target, None)
     try:
         response = retry(partial(open_url, url, 0), progress.say)
     except TransferFailed as failure:
@@ -100,7 +95,7 @@ def has_changed(url: str, target: Path, progress: Progress) -> bool:
     return read_version_of(target).differs(response.version)
 
 
-def _obtain(download: _Download, progress: Progress) -> Path:
+def _obtain(download: RemoteFile, progress: Progress) -> Path:
     target = download.target
     with accessing(target, DownloadError, "choose a shorter name or a different folder"):
         if target.exists() and not target.is_file():  # Reading a named pipe would block forever.
@@ -121,7 +116,7 @@ def _obtain(download: _Download, progress: Progress) -> Path:
     return target
 
 
-def _acquire_lock(download: _Download, progress: Progress) -> AbstractContextManager[object]:
+def _acquire_lock(download: RemoteFile, progress: Progress) -> AbstractContextManager[object]:
     """Wait until no other process is fetching the file, and return a context that releases the lock.
 
     The system frees the lock of a process that dies. On a file system without locks, filelock falls back to its
@@ -144,43 +139,44 @@ def _acquire_lock(download: _Download, progress: Progress) -> AbstractContextMan
         raise download.error(reason, f"If no such process exists, remove {path} and try again") from error
 
 
-def _fetch(download: _Download, progress: Progress) -> None:
+def _fetch(download: RemoteFile, progress: Progress) -> None:
     try:
         retry(partial(_fetch_once, download, progress), progress.say)
     except TransferFailed as failure:
         raise download.error(str(failure)) from failure
 
 
-def _fetch_once(download: _Download, progress: Progress) -> None:
+def _fetch_once(download: RemoteFile, progress: Progress) -> None:
     part = download.part
     try:
         response = _open_response(download, part.stat().st_size if part.exists() else 0)
         with response.body, part.open("ab" if response.start else "wb", buffering=0) as file:
             _receive(download, response, file, progress)
-        _verify(download, response)
+        download.verify(response)
         if download.keeps_version:
             response.version.save(download.target)
-        publish(part, download.target)
+        if download.member is None:
+            publish(part, download.target)
+        else:
+            download.keep_member(download.member)
     finally:
-        # Keep a partial file only if a digest will show whether its bytes match the rest of the file.
-        has_digest = download.sha256 is not None or download.url.startswith("hf://")
-        if part.exists() and not (has_digest and part.stat().st_size):
+        if part.exists() and not (download.is_resumable and part.stat().st_size):
             part.unlink()
 
 
-def _open_response(download: _Download, start: int) -> Response:
+def _open_response(download: RemoteFile, start: int) -> Response:
     response = open_url(download.url, start)
-    if response.start and not (download.sha256 or response.sha256):
+    if response.start and not download.list_digests(response):
         response.body.close()  # No digest would show whether these bytes match the partial file.
         return open_url(download.url, 0)
     return response
 
 
-def _receive(download: _Download, response: Response, file: FileIO, progress: Progress) -> None:
+def _receive(download: RemoteFile, response: Response, file: FileIO, progress: Progress) -> None:
     folder = download.target.parent
     announced = None if response.length is None else response.start + response.length
     if announced is not None and download.size not in (None, announced):
-        raise _explain_size(download, response, announced)  # before anything is transferred
+        raise download.explain_size(response, announced)  # before anything is transferred
     if response.length is not None and response.length > shutil.disk_usage(folder).free:
         raise _explain_full_disk(folder, response.length)
     total = download.size if announced is None else announced
@@ -197,10 +193,10 @@ def _receive(download: _Download, response: Response, file: FileIO, progress: Pr
             advance(len(chunk))
 
 
-def _refuse_excess(download: _Download, response: Response, received: int, total: int | None) -> None:
+def _refuse_excess(download: RemoteFile, response: Response, received: int, total: int | None) -> None:
     """Raise TransferFailed before more bytes are written than the file has."""
     if total is not None and received > total:
-        raise _explain_mismatch(download, response, f"it has more than {total:,} bytes")
+        raise download.explain_mismatch(response, f"it has more than {total:,} bytes")
     if total is None and received > DOWNLOAD_BYTES.read():
         download.part.unlink()
         reason = f"the server sends {DOWNLOAD_BYTES.explain(received)}, because the size of the file is not known"
@@ -211,25 +207,6 @@ def _append(file: FileIO, chunk: bytes) -> None:
     rest = memoryview(chunk)
     while rest:  # On a nearly full disk, a write may store only part of the bytes.
         rest = rest[file.write(rest) :]
-
-
-def _verify(download: _Download, response: Response) -> None:
-    expected = download.sha256 or response.sha256
-    if download.size is not None and (size := download.part.stat().st_size) != download.size:
-        raise _explain_size(download, response, size)
-    if expected and not (found := sha256_of(download.part)).startswith(expected.lower()):
-        raise _explain_mismatch(download, response, f"its SHA-256 is {found}, not {expected}")
-
-
-def _explain_size(download: _Download, response: Response, size: int) -> TransferFailed:
-    return _explain_mismatch(download, response, f"it has {size:,} bytes, not {download.size:,}")
-
-
-def _explain_mismatch(download: _Download, response: Response, mismatch: str) -> TransferFailed:
-    """Remove the partial file, so that another attempt starts from scratch, and return the error."""
-    download.part.unlink()
-    reason = f"{mismatch}; the file was changed after it was published, or during the transfer"
-    return TransferFailed(reason, can_retry=response.start > 0)
 
 
 def _explain_full_disk(folder: Path, needed: int | None) -> TransferFailed:

@@ -12,10 +12,12 @@ import os
 from zoo.errors import OptionError
 from zoo.files.limit import Limit
 
-#: Maximum number of classes of a model. Like the next four values, it is not adjustable: it defines what is valid.
+#: Maximum number of classes of a model. Like the next five values, it is not adjustable: it defines what is valid.
 MAX_CLASSES = 1_000_000
 #: Maximum height and width of the input of a model in pixels.
 MAX_SIDE = 4096
+#: Maximum number of channels of an image.
+MAX_CHANNELS = 64
 #: Maximum length to which images are resized before the crop, in pixels.
 MAX_RESIZE = 4 * MAX_SIDE
 #: Maximum size of run.json in bytes, enough for the metrics of the maximum number of classes.

@@ -14,14 +14,14 @@ from typing import Annotated, Any, NotRequired, TypedDict
 from msgspec import Meta
 
 from zoo.files.data_schema import Count, DataFacts, Name, Positive, Text
-from zoo.files.limits import MAX_CLASSES, MAX_RESIZE, MAX_SIDE
+from zoo.files.limits import MAX_CHANNELS, MAX_CLASSES, MAX_RESIZE, MAX_SIDE
 from zoo.files.metrics_schema import Fraction, Metrics
 
 #: A loss, a learning rate or a duration.
 NotNegative = Annotated[float, Meta(ge=0)]
 Classes = Annotated[list[Name], Meta(min_length=1, max_length=MAX_CLASSES)]
 Side = Annotated[int, Meta(ge=1, le=MAX_SIDE)]
-Channels = Annotated[list[float], Meta(min_length=1, max_length=64)]
+Channels = Annotated[list[float], Meta(min_length=1, max_length=MAX_CHANNELS)]
 
 
 class Input(TypedDict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import metadata
 
 #: Distribution that installs the package ``zoo``; on PyPI, the name ``zoo`` belongs to a different project.
@@ -27,5 +28,5 @@ def read_versions(*packages: str) -> dict[str, str]:
 
 
 def list_upstream(requirement: str | None) -> list[str]:
-    """Return the distribution in ``distribution==version``, the upstream of a backbone; empty if it has none."""
-    return [requirement.partition("==")[0]] if requirement else []
+    """Return the distribution in ``distribution==version``, or before a range; empty if a backbone has no upstream."""
+    return [re.split("[=<>!~ ]", requirement, maxsplit=1)[0]] if requirement else []

@@ -90,9 +90,9 @@ def list_trainable(blocks: tuple[BlockSpec, ...], head: Head, scope: TrainScope)
     """
     if scope.is_head_only:
         # Auxiliary heads help to train the layers below them. They have no purpose if those layers are frozen.
-        return head.paths
+        return head.trained
     first = _get_position(scope.block, blocks) if scope.block else 0
-    return (*(prefix for block in blocks[first:] for prefix in block.prefixes), *head.paths, *head.aux_paths)
+    return (*(prefix for block in blocks[first:] for prefix in block.prefixes), *head.trained, *head.aux_paths)
 
 
 def list_stages(scope: TrainScope, blocks: Sequence[BlockSpec]) -> tuple[TrainScope, ...]:
@@ -122,6 +122,7 @@ def _get_position(name: str, blocks: Sequence[BlockSpec]) -> int:
 
 def _without_head(blocks: tuple[BlockSpec, ...], head: Head) -> Iterator[BlockSpec]:
     for block in blocks:
-        prefixes = tuple(prefix for prefix in block.prefixes if not head.covers(prefix))
+        # A block that names a parameter of the head is an error, so it is not removed.
+        prefixes = tuple(prefix for prefix in block.prefixes if not is_below_any(prefix, head.layers))
         if prefixes:
             yield BlockSpec(block.name, prefixes)

@@ -9,10 +9,12 @@ import torch
 from torch import nn
 
 from zoo.errors import OptionError, PluginError, is_out_of_memory
+from zoo.models.added_head import add_head
+from zoo.models.channels import adapt_channels, refuse_channels
 from zoo.models.head import Head, replace_head
-from zoo.models.output_field import return_field
+from zoo.models.output_field import describe_output, list_tensor_fields, return_field
 from zoo.models.untrained import list_fixed, list_unused, remember_fixed
-from zoo.models.weights.choose import WeightsSource, choose_input, choose_weights
+from zoo.models.weights.choose import WeightsSource, choose_input, choose_weights, input_for
 from zoo.models.weights.load import load_tensors, read_initial_tensors
 from zoo.plugin import BackboneSpec, InputSpec
 from zoo.progress import Progress, Silent
@@ -57,11 +59,18 @@ class Network:
         return self.fixed | self.unused
 
 
-def build_model(backbone: BackboneSpec, tag: str | None) -> nn.Module:
-    """Build upstream's model by calling the plugin.
+def build_model(backbone: BackboneSpec, tag: str | None, channels: int | None = None) -> nn.Module:
+    """Build upstream's model by calling the plugin, and make it return logits.
+
+    A forward hook selects the field of its output that holds the logits, or runs a head that upstream's model lacks.
+
+    Args:
+        backbone: The backbone.
+        tag: Tag of the weights that will be loaded, or None.
+        channels: Number of channels to which the model is adapted; None means its own.
 
     Raises:
-        PluginError: If the plugin raises or does not return an nn.Module.
+        PluginError: If the plugin raises or does not return an nn.Module, or if the first convolution is missing.
     """
     failed = f"{backbone.name} cannot be built"
     with naming_place(failed):
@@ -70,29 +79,45 @@ def build_model(backbone: BackboneSpec, tag: str | None) -> nn.Module:
         raise PluginError(
             f"{failed}: its build returns a {type(model).__name__}, not an nn.Module{find_definition(backbone.build)}."
         )
+    if channels is not None and channels != input_for(backbone, tag).size[0]:
+        adapt_channels(backbone, model, channels)
+    if backbone.features is not None:
+        return add_head(backbone, model)
     return model if backbone.output_field is None else return_field(model, backbone.output_field)
 
 
 def build_backbone(
-    backbone: BackboneSpec, source: WeightsSource, progress: Progress
+    backbone: BackboneSpec, source: WeightsSource, progress: Progress, channels: int | None = None
 ) -> tuple[nn.Module, WeightsSource]:
     """Build upstream's model and load its initial weights, including its head's.
+
+    Args:
+        backbone: The backbone.
+        source: The initial weights.
+        progress: Receives remarks about the weights.
+        channels: Number of channels of the images. The model is adapted once its weights are loaded, so that they load
+            strictly. Default: the number that the weights expect.
 
     Returns:
         The model, and the source of its weights with the prefix that was found in the file.
 
     Raises:
+        OptionError: If the backbone cannot be adapted to the number of channels.
         PluginError: If the model cannot be built.
         WeightsError: If the weights file is missing, is damaged or belongs to a different network.
     """
     tensors = read_initial_tensors(source, progress)
-    model = build_model(backbone, source.tag)
-    if source.is_random or source.is_own:
-        return model, source
-    loaded = load_tensors(backbone, model, source, tensors)
-    for note in loaded.notes:
-        progress.say(f"note: {note}")
-    return model, replace(source, prefix=loaded.prefix)
+    expected = choose_input(backbone, source).size[0]
+    refuse_channels(backbone, expected, channels)
+    model = build_model(backbone, source.tag, expected)
+    if not (source.is_random or source.is_own):
+        loaded = load_tensors(backbone, model, source, tensors)
+        for note in loaded.notes:
+            progress.say(f"note: {note}")
+        source = replace(source, prefix=loaded.prefix)
+    if channels is not None and channels != expected:
+        adapt_channels(backbone, model, channels)
+    return model, source
 
 
 def attach_head(
@@ -135,6 +160,11 @@ def try_network(network: Network, num_classes: int, device: torch.device) -> Non
             ) from error
         with naming_place(reason):
             raise
+    if list_tensor_fields(output):
+        raise PluginError(
+            f"{name} returns {describe_output(output)}; its plugin must declare the one that holds the logits as "
+            "output_field."
+        )
     if not isinstance(output, torch.Tensor) or output.shape != (1, num_classes):
         found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
         raise PluginError(f"{name} outputs {found} for one image and {num_classes} classes, not (1, {num_classes}).")

@@ -27,10 +27,22 @@ class Head:
     paths: tuple[str, ...]
     #: Dotted paths of the auxiliary heads, which are used in training only.
     aux_paths: tuple[str, ...] = ()
+    #: Names of parameters that belong to the head, but to none of its layers.
+    parameters: tuple[str, ...] = ()
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Prefixes of the names of all parameters of the head, without those of auxiliary heads."""
+        return (*self.paths, *self.parameters)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Dotted paths of the head's layers and of all auxiliary heads."""
+        return (*self.paths, *self.aux_paths)
 
     def covers(self, name: str) -> bool:
         """Return whether a parameter or module with a dotted name belongs to the head or to an auxiliary head."""
-        return is_below_any(name, (*self.paths, *self.aux_paths))
+        return is_below_any(name, (*self.trained, *self.aux_paths))
 
 
 def is_below(name: str, prefix: str) -> bool:
@@ -47,12 +59,33 @@ def get_head(backbone: BackboneSpec, model: nn.Module) -> Head:
     """Return the location of upstream's own head in the model that the plugin built.
 
     Raises:
-        PluginError: If a declared path does not name a linear or convolutional layer.
+        PluginError: If a declared path does not name a linear or convolutional layer, or if a declared parameter does
+            not exist or is part of one of these layers.
     """
     paths = _find_paths(backbone, model) if callable(backbone.head) else backbone.head
-    for path in (*paths, *backbone.aux_heads):
+    head = Head(tuple(paths), backbone.aux_heads, backbone.head_parameters)
+    for path in head.layers:
         _get_layer(backbone, model, path)
-    return Head(tuple(paths), backbone.aux_heads)
+    for name in head.parameters:
+        _require_parameter(backbone, model, head, name)
+    return head
+
+
+def _require_parameter(backbone: BackboneSpec, model: nn.Module, head: Head, name: str) -> None:
+    if is_below_any(name, head.layers):
+        raise PluginError(
+            f"{backbone.name} declares the head parameter {name!r}, which is part of a layer of the head; remove it "
+            "from head_parameters."
+        )
+    names = [own for own, _ in model.named_parameters(remove_duplicate=False)]
+    if name not in names:
+        similar = [own for own in names if own.rpartition(".")[2] == name.rpartition(".")[2]]
+        outside = [own for own in names if "." not in own]
+        listed = ", ".join((similar or outside)[:3]) or "none"
+        raise PluginError(
+            f"{backbone.name} declares the head parameter {name!r}, but its model has no such parameter; similar "
+            f"parameters are {listed}."
+        )
 
 
 def _find_paths(backbone: BackboneSpec, model: nn.Module) -> tuple[str, ...]:
@@ -79,7 +112,7 @@ def replace_head(
 
     ``linear`` replaces the last layer with one of the same kind, so upstream's parameter names stay the same.
     ``mlp:W,W`` replaces the declared classifier, or the last layer if none is declared. The rest of the model is not
-    changed.
+    changed, including parameters that belong to the head but to none of its layers.
 
     Args:
         backbone: The backbone of the model.
@@ -104,7 +137,9 @@ def replace_head(
     for path in regions:
         first = _resize(_get_first_layer(backbone, model, path), design.widths[0], device)
         model.set_submodule(path, nn.Sequential(*_build_mlp(first, design.widths, num_classes)), strict=True)
-    return Head(tuple(regions), old.aux_paths)
+    return Head(
+        tuple(regions), old.aux_paths, tuple(name for name in old.parameters if not is_below_any(name, regions))
+    )
 
 
 def _get_layer(backbone: BackboneSpec, model: nn.Module, path: str) -> nn.Linear | nn.Conv2d:

@@ -2,54 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
-import torch
 from torch import nn
-from torch.nn import Parameter
-from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from zoo.models.build import build_model
+from zoo.models.on_meta import make_on_meta
 from zoo.plugin import BackboneSpec
 
 
 def build_on_meta(backbone: BackboneSpec, tag: str | None = None) -> nn.Module:
     """Build upstream's model on the meta device, which is fast and needs no memory for its weights.
 
+    A backbone that declares ``meta`` unsupported is built on the CPU instead.
+
     Raises:
         PluginError: If it cannot be built in either of the ways that `make_on_meta` tries.
     """
+    if "meta" in backbone.unsupported:
+        return build_model(backbone, tag)
     return make_on_meta(lambda: build_model(backbone, tag))
-
-
-def make_on_meta(make: Callable[[], nn.Module]) -> nn.Module:
-    """Call a function that builds a model, and return the model on the meta device.
-
-    The function is called under ``torch.device("meta")``. If that fails, it is called again while only parameters are
-    moved to the meta device, each as soon as it is created. Some builders, such as RegNet's, need this because they
-    read values from other tensors. Exceptions from the second call propagate.
-    """
-    try:
-        with torch.device("meta"):
-            # The old constructor torch.Tensor() ignores the default device, so some tensors may be on the CPU.
-            return make().to("meta")
-    except Exception:  # noqa: BLE001  # the second call shows whether the builder itself is at fault
-        with parameters_on_meta():
-            return make().to("meta")  # moves the buffers as well
-
-
-@contextmanager
-def parameters_on_meta() -> Iterator[None]:
-    """Return a context in which every new parameter is moved to the meta device, and no other tensor is."""
-
-    def move(_module: nn.Module, _name: str, parameter: Parameter | None) -> Parameter | None:
-        if parameter is None or parameter.is_meta:  # a shared parameter stays the same object
-            return parameter
-        return Parameter(parameter.to("meta"), parameter.requires_grad)
-
-    handle = register_module_parameter_registration_hook(move)  # type: ignore[arg-type]  # its annotation lacks the hook's result
-    try:
-        yield
-    finally:
-        handle.remove()

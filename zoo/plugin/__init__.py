@@ -6,7 +6,7 @@ plugin's namespace. Nothing here imports torch, and a plugin must not import it 
 Example:
     from zoo.plugin import BackboneSpec, BlockSpec, hookimpl
 
-    ZOO_API = 1
+    ZOO_API = 2
 
     @hookimpl
     def zoo_backbones():

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.errors import NameNotFound
 from zoo.plugin.block_spec import BlockSpec
-from zoo.plugin.capabilities import Capability, check_capabilities
+from zoo.plugin.capabilities import Capability, check_capabilities, check_first_conv
+from zoo.plugin.constructor import is_constructor
 from zoo.plugin.fields import (
     accepting_licence,
     are_distinct,
@@ -17,12 +18,12 @@ from zoo.plugin.fields import (
     are_specs,
     check_when_made,
     is_count,
-    is_number,
     is_text,
     matches,
     refuse,
     require,
 )
+from zoo.plugin.head_fields import check_head_fields
 from zoo.plugin.input_spec import InputSpec
 from zoo.plugin.weights_spec import WeightsSpec
 
@@ -30,10 +31,15 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor, nn
 
+    Convert = (
+        Callable[[str, Mapping[str, Tensor]], Mapping[str, Tensor]]
+        | Callable[[str, Mapping[str, Tensor], nn.Module], Mapping[str, Tensor]]
+    )
+
 #: A namespace and one or two more parts. Two are for names of repositories, such as ``transformers/owner/name``.
 QUALIFIED_NAME = re.compile(r"[a-z][a-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_.-]*){1,2}")
-CONSTRUCTOR = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\(([^{}\n]*\{(num_classes|image_size)\})*[^{}\n]*\)")
-UPSTREAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*==\S+")
+_VERSIONS = r"(===|~=|==|!=|<=|>=|<|>) ?[0-9A-Za-z][0-9A-Za-z.*+!_-]*"
+UPSTREAM = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]*(==\S+| ?{_VERSIONS}( ?, ?{_VERSIONS})*)")
 _PREFIXES = "a tuple of distinct prefixes of parameter names, or a function that takes (model)"
 
 
@@ -78,7 +84,7 @@ class BackboneSpec:
     #: Blocks from input to output, or a function that receives the built model and returns them. Every parameter is in
     #: exactly one block or in a head.
     blocks: tuple[BlockSpec, ...] | Callable[[nn.Module], tuple[BlockSpec, ...]]
-    #: Number of parameters of the model that ``build`` returns.
+    #: Number of parameters of the model that ``build`` returns, without a head that zoo adds.
     params: int
     #: SPDX identifier of the code's license.
     license: str
@@ -91,11 +97,14 @@ class BackboneSpec:
     preprocessing: Callable[[str | None], Callable[[Image.Image], Tensor] | None] | None = None
     #: Published weights. The first ones are the default.
     weights: tuple[WeightsSpec, ...] = ()
-    #: Number of outputs of the head in the model that ``build`` returns.
+    #: Number of outputs of the head in the model that ``build`` returns, or of the head that zoo adds to it.
     num_classes: int = 1000
     #: Dotted path of the module that contains the head and that a new MLP head replaces; None if that is the head
     #: itself.
     classifier: str | None = None
+    #: Names of parameters that belong to the head but to none of its layers, such as a ``logit_scale``. They are
+    #: trained with the head, belong to no block, and keep their values if the head is replaced.
+    head_parameters: tuple[str, ...] = ()
     #: Dotted paths of auxiliary heads, each an nn.Linear or nn.Conv2d. If there are any, the model returns a tuple in
     #: training mode: its logits, followed by the logits of each auxiliary head.
     aux_heads: tuple[str, ...] = ()
@@ -110,14 +119,22 @@ class BackboneSpec:
     #: Field of the model's output that holds the logits, such as ``logits``, if the forward pass returns an object or a
     #: mapping; None if it returns a tensor. The model that zoo builds returns the value of this field.
     output_field: str | None = None
-    #: Function ``convert(tag, tensors)`` that maps the tensors of a published file to the model's own parameter names;
-    #: None if the names are the same.
-    convert: Callable[[str, Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None
-    #: Upstream distribution and version that this spec describes, such as ``timm==1.0.31``. zoo prints a note if a
-    #: different minor version is installed.
+    #: Number of features if upstream's model has no head and returns features of shape (N, features); None if it has
+    #: one. zoo then adds an nn.Linear under the only name in ``head`` and calls it on the output.
+    features: int | None = None
+    #: Dotted path of the nn.Conv2d that takes the channels of an image, or a tuple of paths if there are several; None
+    #: if it is unknown. With the capability ``channels``, zoo adapts it to images with another number of channels.
+    first_conv: str | tuple[str, ...] | None = None
+    #: Function ``convert(tag, tensors)`` or ``convert(tag, tensors, model)`` that maps the tensors of a published file
+    #: to the model's own parameter names; None if the names are the same. It must not change the built model.
+    convert: Convert | None = None
+    #: Upstream distribution and version that this spec describes, such as ``timm==1.0.31``, or the versions for which
+    #: it holds, such as ``timm>=1.0.25,<2``. zoo prints a note if a different minor version is installed, or one that
+    #: is outside the range.
     upstream: str | None = None
-    #: Python expression that builds the network without zoo, such as ``acme.nets.Net(num_classes={num_classes})``.
-    #: zoo fills in ``{num_classes}`` and ``{image_size}``.
+    #: Python expression that builds the network without zoo, such as ``acme.nets.Net(num_classes={num_classes})``, or
+    #: lines of code that import what they need and assign ``model``. zoo fills in ``{num_classes}`` and
+    #: ``{image_size}``. Only ``zoo check`` runs this code; runs show it to their users.
     constructor: str | None = None
     #: Function ``run_files(classes, input)`` that returns the content of the JSON files with which upstream loads the
     #: folder of a run: ``config.json`` and ``preprocessor_config.json``, by name. ``classes`` are the names of the
@@ -126,8 +143,8 @@ class BackboneSpec:
     #: Capabilities that the backbone has. ``zoo check`` verifies each of them.
     supports: tuple[Capability, ...] = ()
     #: Capabilities that the backbone lacks, each with the reason. Declare ``freezing`` if the backbone has fewer than
-    #: two blocks, and ``cached_features`` if its head, run on its own on its recorded input, does not return the
-    #: logits.
+    #: two blocks, ``cached_features`` if its head, run on its own on its recorded input, does not return the logits,
+    #: and ``meta`` if it cannot be built or run on torch's meta device.
     unsupported: Mapping[str, str] = field(default_factory=dict, hash=False)
     #: Checks of ``zoo check`` that are known to fail, each with the reason.
     expected_failures: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -168,6 +185,7 @@ def check_backbone(spec: BackboneSpec) -> None:
     check_backbone_license(spec)
     check_backbone_fields(spec)
     check_capabilities(spec)
+    check_first_conv(spec)
 
 
 def check_backbone_name(spec: BackboneSpec) -> None:
@@ -185,17 +203,21 @@ def check_backbone_license(spec: BackboneSpec) -> None:
 
 def check_backbone_fields(spec: BackboneSpec) -> None:
     """Check all fields that the other functions do not check."""
+    check_head_fields(spec)
     are_blocks = callable(spec.blocks) or (are_specs(spec.blocks, BlockSpec) and spec.blocks != ())
     require(
         spec,
         ("family", is_text(spec.family), "a one-line string"),
-        ("classifier", spec.classifier is None or is_text(spec.classifier), "a dotted path, or None"),
         (
             "constructor",
-            spec.constructor is None or matches(CONSTRUCTOR, spec.constructor),
-            "module.name(...) with no braces other than {num_classes} and {image_size}, or None",
+            spec.constructor is None or is_constructor(spec.constructor),
+            "module.name(...) with no braces but {num_classes} and {image_size}, lines that assign model, or None",
         ),
-        ("upstream", spec.upstream is None or matches(UPSTREAM, spec.upstream), "distribution==version, or None"),
+        (
+            "upstream",
+            spec.upstream is None or matches(UPSTREAM, spec.upstream),
+            "distribution==version, a distribution with a range of versions, or None",
+        ),
         ("params", is_count(spec.params), "a positive integer"),
         ("num_classes", is_count(spec.num_classes), "a positive integer"),
         ("input", isinstance(spec.input, InputSpec), "an InputSpec"),
@@ -205,22 +227,13 @@ def check_backbone_fields(spec: BackboneSpec) -> None:
             "a function that takes (tag), or None",
         ),
         ("build", callable(spec.build), "a function that takes (tag) and returns the model"),
-        ("convert", spec.convert is None or callable(spec.convert), "a function that takes (tag, tensors), or None"),
-        ("run_files", spec.run_files is None or callable(spec.run_files), "a function (classes, input), or None"),
         (
-            "head",
-            callable(spec.head) or (are_paths(spec.head) and spec.head != ()),
-            "a nonempty tuple of distinct dotted paths, or a function that takes (model)",
+            "convert",
+            spec.convert is None or callable(spec.convert),
+            "a function that takes (tag, tensors) or (tag, tensors, model), or None",
         ),
-        (
-            "output_field",
-            spec.output_field is None or (is_text(spec.output_field) and spec.output_field.isidentifier()),
-            "the name of a field, or None",
-        ),
-        ("aux_heads", are_paths(spec.aux_heads), "a tuple of distinct dotted paths"),
         ("fixed", callable(spec.fixed) or are_paths(spec.fixed), _PREFIXES),
         ("unused", callable(spec.unused) or are_paths(spec.unused), _PREFIXES),
-        ("aux_weight", is_number(spec.aux_weight) and spec.aux_weight >= 0, "a number of at least 0"),
         ("blocks", are_blocks, "a nonempty tuple of BlockSpec, or a function that takes (model)"),
         ("weights", are_specs(spec.weights, WeightsSpec), "a tuple of WeightsSpec"),
     )

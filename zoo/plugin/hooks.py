@@ -12,7 +12,10 @@ from zoo.plugin.dataset_spec import DatasetSpec
 from zoo.plugin.source_spec import SourceSpec
 
 #: Version of this contract. A plugin's module declares the version that it was written for as ``ZOO_API``.
-API_VERSION = 1
+API_VERSION = 2
+#: Versions that zoo accepts. A newer version only adds to an older one, so everything that a plugin declares for an
+#: older one keeps its meaning.
+ACCEPTED_VERSIONS = (1, API_VERSION)
 
 hookspec = pluggy.HookspecMarker("zoo")
 hookimpl = pluggy.HookimplMarker("zoo")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from zoo.plugin.fields import (
     URL,
@@ -20,11 +21,14 @@ from zoo.plugin.input_spec import InputSpec
 
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 SHA256 = re.compile(r"[0-9a-f]{8,64}")
+SHA1 = re.compile(r"[0-9a-f]{40}")
+MD5 = re.compile(r"[0-9a-f]{32}")
 
 #: Values of the ``weights`` option that are not tags.
 NO_TAGS = ("none", "DEFAULT")
 #: Suffixes of files that the ``weights`` option accepts.
 FILE_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".tar", ".bin")
+_ENDINGS = ", ".join(FILE_SUFFIXES)
 
 
 @accepting_licence
@@ -53,8 +57,16 @@ class WeightsSpec:
     #: SPDX identifier of the weights' license, or ``unknown``.
     license: str
     #: SHA-256 of the file: all 64 lowercase hex digits, or the first 8 or more that upstream publishes. zoo does not
-    #: read a pickle (.pth, .pt, .ckpt, .tar, .bin) without a SHA-256.
+    #: read a pickle (.pth, .pt, .ckpt, .tar, .bin) without a digest.
     sha256: str | None = None
+    #: SHA-1 of the file, 40 lowercase hex digits, if upstream publishes no SHA-256. SHA-1 and MD5 are weak: they show
+    #: that a file is damaged, but not that its publisher made only one such file.
+    sha1: str | None = None
+    #: MD5 of the file, 32 lowercase hex digits, if upstream publishes nothing better.
+    md5: str | None = None
+    #: Path of the file in the .zip or .tar archive that ``url`` refers to; None if ``url`` is the file itself. zoo
+    #: keeps only this file, and the digests are those of this file.
+    member: str | None = None
     #: Size of the file in bytes, as published. zoo shows the size but does not check it, because it may be rounded.
     size: int | None = None
     #: Number of outputs of the head in the file; None if the file has no usable head.
@@ -88,6 +100,15 @@ def check_weights(spec: WeightsSpec) -> None:
         ("url", spec.url is None or matches(URL, spec.url), "https://..., hf://owner/name/file, file:///... or None"),
         ("license", is_text(spec.license), "an SPDX identifier, or 'unknown'"),
         ("sha256", spec.sha256 is None or matches(SHA256, spec.sha256), "8 to 64 lowercase hex digits, or None"),
+        ("sha1", spec.sha1 is None or matches(SHA1, spec.sha1), "40 lowercase hex digits, or None"),
+        ("md5", spec.md5 is None or matches(MD5, spec.md5), "32 lowercase hex digits, or None"),
+        ("sha1", spec.sha1 is None or spec.sha256 is None, "None if sha256 is set"),
+        ("md5", spec.md5 is None or spec.sha256 is spec.sha1 is None, "None if sha256 or sha1 is set"),
+        (
+            "member",
+            spec.member is None or _is_member(spec.member),
+            f"a relative path ending in one of {_ENDINGS}",
+        ),
         ("size", spec.size is None or is_count(spec.size), "a positive number of bytes, or None"),
         (
             "num_classes",
@@ -99,3 +120,10 @@ def check_weights(spec: WeightsSpec) -> None:
         ("lacks", are_paths(spec.lacks), "a tuple of distinct parameter-name prefixes"),
         ("logits", are_logits, "a tuple of numbers"),
     )
+
+
+def _is_member(value: Any) -> bool:
+    """Return whether a value is a relative path with slashes to a weights file, without ``..``."""
+    if not is_text(value) or "\\" in value or not value.lower().endswith(FILE_SUFFIXES):
+        return False
+    return all(part not in ("", ".", "..") for part in value.split("/"))

@@ -39,6 +39,8 @@ class DataOptions:
     fold: Fold | None = None
     #: Whether to list only images that have a label; predictions need none.
     needs_labels: bool = True
+    #: Number of channels of the input, for images in memory.
+    channels: int = 3
     #: Options of the run that is evaluated, which are used if they apply to the data.
     of_run: RunOptions | None = None
 

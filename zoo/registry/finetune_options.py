@@ -45,6 +45,7 @@ class FinetuneOptions(TypedDict, total=False):
     augment: Annotated[str | None, "Augmentation of training images: crop-flip, trivial, rand or none."]
     resize: Annotated[str | None, "How an image is fitted to the input size: crop, pad or squash."]
     image_size: Annotated[int | None, "Height and width of the input in pixels."]
+    channels: Annotated[int | None, "Number of channels of the images; 1 converts them to grayscale."]
     mean: Annotated[Numbers | None, "Mean of each channel, for pixel values from 0 to 1."]
     std: Annotated[Numbers | None, "Standard deviation of each channel, for pixel values from 0 to 1."]
     label_from: Annotated[str | None, "Regular expression that finds the class in the name of an image file."]

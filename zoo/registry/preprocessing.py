@@ -17,6 +17,8 @@ RESIZES: dict[str, Crop] = {"crop": "center", "pad": "border", "squash": "squash
 Channels = tuple[float, ...]
 #: Smallest standard deviation of a channel: less than a step of 16-bit pixels, scaled to 0..1.
 _LEAST_STD = 1e-5
+#: Number of decimal digits of a mean of means, which would otherwise have digits that are only rounding errors.
+_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +30,21 @@ class Preprocessing:
     image_size: int | None = None
     mean: Channels | None = None
     std: Channels | None = None
+    #: Number of channels of the images.
+    channels: int | None = None
     #: Number of bits that the 16-bit images of the data use. This is measured, and not an option.
     bits: int | None = None
 
     @classmethod
-    def parse(cls, resize: str | None, image_size: int | None, mean: str | None, std: str | None) -> Preprocessing:
+    def parse(
+        cls, resize: str | None, image_size: int | None, mean: str | None, std: str | None, channels: int | None = None
+    ) -> Preprocessing:
         """Parse the options.
 
         Raises:
             OptionError: If ``mean`` or ``std`` is not a list of numbers for pixels from 0 to 1.
         """
-        return cls(resize, image_size, _parse_channels("mean", mean), _parse_channels("std", std))
+        return cls(resize, image_size, _parse_channels("mean", mean), _parse_channels("std", std), channels)
 
     def apply(self, spec: InputSpec) -> InputSpec:
         """Return the input after the changes.
@@ -46,7 +52,7 @@ class Preprocessing:
         Raises:
             OptionError: If the backbone does not accept the image size, or has a different number of channels.
         """
-        channels, height, _ = spec.size
+        height, channels = spec.size[1], self.channels or spec.size[0]
         for name, values in (("mean", self.mean), ("std", self.std)):
             if values and len(values) not in (1, channels):
                 raise OptionError(f"`{name}` has {len(values)} numbers, but the input has {channels} channels.")
@@ -58,12 +64,12 @@ class Preprocessing:
         crop = RESIZES[self.resize] if self.resize else spec.crop
         return replace(
             spec,
-            size=(channels, side, side) if self.image_size else spec.size,
+            size=(channels, side, side) if self.image_size else (channels, *spec.size[1:]),
             # The margin around the crop stays in proportion. Images that are padded or squashed are used whole.
             resize=round(spec.resize * side / height) if crop == spec.crop else side,
             crop=crop,
-            mean=_spread(self.mean, channels) or spec.mean,
-            std=_spread(self.std, channels) or spec.std,
+            mean=_spread(self.mean, channels) or _fit(spec.mean, channels),
+            std=_spread(self.std, channels) or _fit(spec.std, channels),
             bits=self.bits or spec.bits,
         )
 
@@ -75,14 +81,18 @@ class Preprocessing:
 def list_differences(changed: InputSpec, spec: InputSpec) -> list[str]:
     """Return how an input differs from another one."""
     pairs = (
+        ("channels", changed.size[0], spec.size[0]),
         ("size", changed.size[1:], spec.size[1:]),
         ("crop", changed.crop, spec.crop),
         ("resize", changed.resize, spec.resize),
         ("interpolation", changed.interpolation, spec.interpolation),
-        ("mean", changed.mean, spec.mean),
-        ("std", changed.std, spec.std),
+        ("mean", changed.mean, _fit(spec.mean, changed.size[0])),
+        ("std", changed.std, _fit(spec.std, changed.size[0])),
     )
-    is_resized = (changed.size, changed.crop) != (spec.size, spec.crop)  # Then the side before the crop differs, too.
+    is_resized = (changed.size[1:], changed.crop) != (
+        spec.size[1:],
+        spec.crop,
+    )  # Then the side before the crop differs, too.
     return [
         f"{name} {_show(new)} instead of {_show(old)}"
         for name, new, old in pairs
@@ -111,6 +121,18 @@ def _parse_channels(name: str, text: str | None) -> Channels | None:
 
 def _spread(values: Channels | None, channels: int) -> Channels | None:
     return values * channels if values and len(values) == 1 else values
+
+
+def _fit(values: Channels, channels: int) -> Channels:
+    """Return values for another number of channels: their mean for one, else the same values again and again.
+
+    The weights of the first convolution are repeated in the same order.
+    """
+    if channels == len(values):
+        return values
+    if channels == 1:
+        return (round(sum(values) / len(values), _DIGITS),)
+    return tuple(values[index % len(values)] for index in range(channels))
 
 
 def _show(value: object) -> str:

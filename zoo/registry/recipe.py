@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from zoo.errors import OptionError
-from zoo.files.limits import MAX_SIDE, MAX_WORKERS
+from zoo.files.limits import MAX_CHANNELS, MAX_SIDE, MAX_WORKERS
 from zoo.registry.data_options import DataOptions
 from zoo.registry.head_design import HeadDesign
 from zoo.registry.optimizer_design import BACKBONE_LR, DECAY, HEAD_LR, MLP_LR, OPTIMIZERS, OptimizerDesign
@@ -35,8 +35,7 @@ HEAD_VIEWS = 4
 class Recipe:
     """The options of a run. Each field is also a flag of ``zoo finetune``."""
 
-    #: Initial weights: ``DEFAULT``, a tag, ``none`` or a .safetensors file; None means the tag in the backbone's name,
-    #: or ``DEFAULT`` without one.
+    #: Initial weights: ``DEFAULT``, a tag, ``none`` or a .safetensors file; None means the name's tag or DEFAULT.
     weights: str | None = path(None)
     #: New head: ``linear`` or ``mlp:W,W``.
     head: str = text("linear")
@@ -80,6 +79,8 @@ class Recipe:
     resize: str | None = one_of(None, tuple(RESIZES))
     #: Height and width of the input in pixels.
     image_size: int | None = count(None, 1, MAX_SIDE)
+    #: Number of channels of the images: 1 converts them to grayscale; None means what the weights expect.
+    channels: int | None = count(None, 1, MAX_CHANNELS)
     #: Mean of each channel, such as ``0.5,0.5,0.5``, for pixel values from 0 to 1.
     mean: str | None = numbers(None)
     #: Standard deviation of each channel, for pixel values from 0 to 1.
@@ -117,10 +118,9 @@ class Recipe:
     compile: bool = switch(default=False)
     device: str = one_of("auto", DEVICES)
     seed: int = count(0, 0)
-    #: Number of steps between two checkpoints, from which the run can resume; None means about every five minutes.
+    #: Number of steps between two checkpoints; None means about every five minutes.
     save_every: int | None = count(None)
-    #: Number of epochs without an improvement in validation accuracy after which training stops; None means no early
-    #: stopping.
+    #: Number of epochs without an improvement in validation accuracy after which training stops; None means never.
     patience: int | None = count(None)
     #: Number of threads that decode images; None means one per core, up to 4 (up to 16 with a GPU).
     workers: int | None = count(None, 0, MAX_WORKERS)
@@ -182,7 +182,7 @@ class Recipe:
     @cached_property
     def preprocessing(self) -> Preprocessing:
         """The changes to the input that the weights expect."""
-        return Preprocessing.parse(self.resize, self.image_size, self.mean, self.std)
+        return Preprocessing.parse(self.resize, self.image_size, self.mean, self.std, self.channels)
 
     @property
     def augmentation(self) -> str:

@@ -60,7 +60,7 @@ def rebuild(header: Header, model: Model | None, registry: Registry, progress: P
         raise OptionError(f"the run was trained with {header.backbone}, which a plugin provides; omit `model`.")
     resolved = registry.resolve(header.backbone)
     with torch.random.fork_rng([]):  # The initial weights are random. This keeps the caller's generator unchanged.
-        built = build_model(resolved.backbone, header.tag)
+        built = build_model(resolved.backbone, header.tag, header.input.size[0])
         head = replace_head(resolved.backbone, built, len(header.classes), design, torch.device("meta"))
     return Rebuilt(resolved.backbone, built, head)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,7 @@ class Classifier:
 
     def _list(self, images: Any, question: Question, registry: Registry, progress: Progress) -> list[Unlabeled]:
         rule = LabelRule(frozenset(self.classes), is_required=True) if question.truth else None
-        options = DataOptions.parse(columns=question.columns)
+        options = replace(DataOptions.parse(columns=question.columns), channels=self.header.input.size[0])
         found = list_unlabeled(images, options, registry=registry, progress=progress, labels=rule, fetch=question.fetch)
         names = {image.class_name for image in found if isinstance(image, ImageFile)} if question.truth else set()
         if unknown := sorted(names - {*self.classes, ""}):
@@ -203,7 +204,7 @@ class Classifier:
         progress, design = progress or Silent(), AdaptDesign.parse(adapt)
         options = parse_evaluation_options(label_from, columns, self._folder)
         listing = list_images(data, options, registry=registry or open_registry(), progress=progress)
-        trained = Trained(self.classes, self.header.input.bits)
+        trained = Trained(self.classes, self.header.input.bits, self.header.input.size[0])
         images = open_labeled(listing, name_source(data), split, trained=trained, progress=progress)
         result = evaluate_images(self._loaded, images, self.classes, progress, design)
         return {**result.metrics, "errors": [*map(to_json, result.list_errors())]} if errors else result.metrics

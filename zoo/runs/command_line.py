@@ -12,8 +12,8 @@ from zoo.registry.recipe import Recipe, make_recipe
 #: Options that are flags of ``zoo finetune``; ``--set`` sets the others.
 FLAGS = (
     "weights", "head", "train", "epochs", "batch_size", "lr", "optimizer", "schedule", "augment", "views", "patience",
-    "label_smoothing", "balance", "label_from", "columns", "split", "image_size", "baseline", "precision", "device",
-    "seed",
+    "label_smoothing", "balance", "label_from", "columns", "split", "image_size", "channels", "baseline", "precision",
+    "device", "seed",
 )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
@@ -104,7 +104,7 @@ def embed_images(  # noqa: PLR0913  # the arguments of Classifier.embed and the 
         DataError: If the images cannot be used, or none of them can be read.
     """
     registry, progress = registry or open_registry(), progress or Silent()
-    options = DataOptions.parse(columns=columns)
+    options = replace(DataOptions.parse(columns=columns), channels=loaded.input.size[0])
     found = list_unlabeled(images, options, registry=registry, progress=progress, labels=LabelRule())
     with quiet_pillow():
         results = [*loaded.embed(found, block, progress)]

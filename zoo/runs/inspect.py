@@ -19,7 +19,7 @@ from zoo.models.build import build_model
 from zoo.models.head import Head, get_head, replace_head
 from zoo.models.inspect import Inspection, Layout, make_inspection, trace_image
 from zoo.models.layout import find_blocks, find_head
-from zoo.models.meta_device import make_on_meta
+from zoo.models.meta_device import build_on_meta
 from zoo.models.own.own_network import open_own
 from zoo.models.selection import select
 from zoo.models.trace import CannotTrace, Trace
@@ -76,8 +76,8 @@ def inspect(
         train: What to train, as for `zoo.finetune`. Default: what the run trained; for a backbone, ``head``; for a
             module, the parameters that require gradients.
         depth: Number of levels of the tree below the network. Default: all.
-        size: Channels, height and width of the image. Default: the input size of the backbone or the run; for a module,
-            (3, 224, 224).
+        size: Channels, height and width of the image; a backbone and a run always get their own number of channels.
+            Default: the input size of the backbone or the run; for a module, (3, 224, 224).
         registry: Registry in which names are looked up. Default: all installed plugins.
 
     Raises:
@@ -124,9 +124,10 @@ def _find_run(subject: str | PathLike[str], registry: Registry) -> _Found:
 
 
 def _inspect_found(found: _Found, request: _Request) -> Inspection:
-    build, size = partial(build_model, found.backbone, found.tag), request.size or found.size
+    build = partial(build_model, found.backbone, found.tag, found.size[0])
+    size = (found.size[0], *(request.size or found.size)[1:])
     with torch.random.fork_rng([]):
-        model = make_on_meta(build)
+        model = build_on_meta(found.backbone, found.tag)
         head = found.attach(model)
         traced = trace_image(model, size)
         if isinstance(traced, CannotTrace):  # It may need values.

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import re
+import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import dropwhile, takewhile
 from typing import Any
 
 from zoo.data.examination.summary import list_warnings
 from zoo.plugin import BackboneSpec
+from zoo.plugin.capabilities import list_first_convs
+from zoo.plugin.constructor import list_lines
 from zoo.progress.printable import escape_markdown, format_code, make_printable
 from zoo.registry.license import describe_license
 from zoo.runs.card_metadata import format_front_matter
 from zoo.runs.folder import CARD, MODEL, RunFolder
 from zoo.runs.public_facts import hide_folders, name_data
 from zoo.runs.report.numbers import show_count
+from zoo.runs.upstream_code import list_added_head, list_call, list_imports
 
 
 def write_card(folder: RunFolder, facts: Mapping[str, Any], backbone: BackboneSpec) -> None:
@@ -83,25 +87,55 @@ def _use_without_zoo(facts: Mapping[str, Any], backbone: BackboneSpec) -> str:
     if backbone.constructor is None or facts["recipe"]["head"] != "linear":
         return ""
     numbers = {"num_classes": len(facts["classes"]), "image_size": facts["input"]["size"][1]}
-    build = make_printable(backbone.constructor.format(**numbers))
-    module = re.match(r"([\w.]+)\.\w+\(", build)
+    lines = [make_printable(line) for line in list_lines(backbone.constructor, **numbers)]
+    imports = list(takewhile(lambda line: line.startswith(("import ", "from ")), lines))
+    rest = list(dropwhile(lambda line: not line.strip(), lines[len(imports) :]))
+    adapt, call = list(_adapt(facts, backbone)), list_call(backbone)
+    lines = [
+        *imports,
+        *list_imports(backbone),
+        *(["import torch"] if adapt else []),
+        "from safetensors.torch import load_file",
+        "",
+        *rest,
+        *list_added_head(backbone, len(facts["classes"])),
+        *adapt,
+        f'model.load_state_dict(load_file("{MODEL}"))',
+        "model.eval()",
+        *call,
+    ]
+    code, outputs = "\n".join(lines), "`compute_logits` returns" if call else "The outputs are"
     return f"""## Use it without zoo
 
 ```python
-import {module[1] if module else build.partition(".")[0]}
-from safetensors.torch import load_file
-
-model = {build}
-model.load_state_dict(load_file("{MODEL}"))
-model.eval()
+{code}
 ```
 
-{_describe_input(facts["input"])}
-The outputs are the logits of these classes, in this order: {_join_classes(facts)}."""
+{_describe_input(facts["input"])}{_describe_tower(backbone)}
+{outputs} the logits of these classes, in this order: {_join_classes(facts)}."""
+
+
+def _describe_tower(backbone: BackboneSpec) -> str:
+    """Return how to load the file without its head, if upstream's model has none."""
+    if backbone.features is None:
+        return ""
+    return f"""
+Upstream's model has no head. Without the line that adds one, load the file with `strict=False`; the
+model then returns {backbone.features} features."""
+
+
+def _adapt(facts: Mapping[str, Any], backbone: BackboneSpec) -> Iterator[str]:
+    """Yield the lines that adapt upstream's model to the channels of the run, if it has others."""
+    channels = facts["input"]["size"][0]
+    if channels == backbone.input.size[0]:
+        return
+    for path in list_first_convs(backbone):
+        yield f"conv = model.get_submodule({make_printable(json.dumps(path))})"
+        yield f"conv.weight = torch.nn.Parameter(conv.weight[:, :1].repeat(1, {channels}, 1, 1))"
 
 
 def _describe_input(spec: Mapping[str, Any]) -> str:
-    _, height, width = spec["size"]
+    channels, height, width = spec["size"]
     side, interpolation = spec["resize"], escape_markdown(spec["interpolation"])
     squashed = " x ".join(str(round(side * length / max(width, height))) for length in (width, height))
     resized = {
@@ -111,7 +145,8 @@ def _describe_input(spec: Mapping[str, Any]) -> str:
     }[spec["crop"]]
     bits = spec.get("bits")
     deep = f" The values of 16-bit images are first divided by 2^{bits - 8}, and clipped to 255." if bits else ""
-    return f"""The model expects RGB images, resized ({interpolation}) {resized}, then center-cropped to
+    kind = {1: "grayscale images", 3: "RGB images"}.get(channels, f"images with {channels} channels")
+    return f"""The model expects {kind}, resized ({interpolation}) {resized}, then center-cropped to
 {width} x {height}, scaled to [0, 1], and normalized with mean {tuple(spec["mean"])} and standard
 deviation {tuple(spec["std"])}.{deep}"""
 
@@ -133,9 +168,9 @@ is needed to repeat the run."""
 
 
 def _describe_missing(facts: Mapping[str, Any]) -> str:
-    """Return how many of the trained parameters got no gradient in the last phase."""
+    """Return how many of the trained parameters got no gradient in the first step of the last phase."""
     missing = [found["params"] for found in facts.get("no_gradient", ()) if found["phase"] == len(facts["phases"])]
-    return f"No gradient reached {missing[0]:,} of these parameters,\nso they did not change. " if missing else ""
+    return f"In the first step, no gradient\nreached {missing[0]:,} of these parameters. " if missing else ""
 
 
 def _describe_kept(facts: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from zoo.models.meta_device import build_on_meta
 from zoo.models.parameter_order import FirstUses
 from zoo.models.weights.choose import WeightsSource
 from zoo.plugin import BackboneSpec, BlockSpec
+from zoo.plugin.fields import checks_deferred
 from zoo.registry.head_design import HeadDesign
 from zoo.registry.train_scope import TrainScope
 from zoo.testing.isolation.side_effects import SideEffects, watch_side_effects
@@ -52,7 +53,10 @@ class BackboneUnderTest:
 
     @cached_property
     def building(self) -> tuple[nn.Module | None, SideEffects]:
-        """The model as built on the meta device, or None if building fails, and the side effects of building."""
+        """The model as built on the meta device, or None if building fails, and the side effects of building.
+
+        If the backbone declares ``meta`` unsupported, this model and all others of level meta are on the CPU.
+        """
         with watch_side_effects(first=True) as effects:
             try:
                 model = build_on_meta(self.spec)
@@ -83,6 +87,10 @@ class BackboneUnderTest:
         """
         model, _ = self.rebuilding
         return model.eval(), replace_head(self.spec, model, num_classes, HeadDesign())
+
+    def list_added(self) -> tuple[str, ...]:
+        """Return the path of the head that zoo added, if upstream's model has none."""
+        return () if self.spec.features is None or callable(self.spec.head) else self.spec.head
 
     @cached_property
     def head(self) -> Head:
@@ -128,8 +136,16 @@ class BackboneUnderTest:
             return error
 
     def make_meta_images(self, size: tuple[int, int, int] | None = None) -> Tensor:
-        """Return a batch of images on the meta device, of shape (2, C, H, W)."""
-        return torch.empty(BATCH, *(size or self.spec.input.size), device="meta")
+        """Return a batch of images on the device of the models of level meta, of shape (2, C, H, W)."""
+        size = size or self.spec.input.size
+        if self.device.type == "cpu":
+            return torch.randn(BATCH, *size, generator=torch.Generator().manual_seed(SEED))
+        return torch.empty(BATCH, *size, device=self.device)
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the models of level meta."""
+        return torch.device("cpu" if "meta" in self.spec.unsupported else "meta")
 
     def build(self) -> nn.Module:
         """Build the model on the CPU, with the same seed every time."""
@@ -144,8 +160,8 @@ class BackboneUnderTest:
         zero, and a bias can outweigh the tiny features of an untrained network. Such logits would prove nothing. The
         checks share this network, so each check must set the mode and the frozen parameters that it relies on.
         """
-        # learn.all reports a fault of `unused`, which must not prevent the other checks.
-        spec = replace(self.spec, unused=())
+        with checks_deferred():  # Other checks report invalid fields.
+            spec = replace(self.spec, unused=())  # learn.all reports a fault of `unused`, for the same reason.
         network = attach_head(spec, WeightsSource("none"), self.build(), "linear", NUM_CLASSES)
         for seed in range(1, MAX_INITS):
             if all_differ(_run(network.model, self.images)):

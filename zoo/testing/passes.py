@@ -17,6 +17,7 @@ from zoo.engine.loop import EpochProgress, Sums, train_one_epoch
 from zoo.engine.optimizer import build_optimizer
 from zoo.engine.schedule import Schedule
 from zoo.models.freeze import Frozen
+from zoo.models.output_field import describe_output
 from zoo.registry.optimizer_design import OptimizerDesign
 from zoo.registry.schedule_design import ScheduleDesign
 
@@ -77,7 +78,7 @@ def list_outputs(output: object) -> list[Tensor]:
     outputs = [one for one in (output if isinstance(output, (list, tuple)) else [output]) if one is not None]
     logits = [one for one in outputs if isinstance(one, Tensor)]
     if len(logits) != len(outputs):
-        raise TypeError(f"it returns {type(output).__name__}, not logits or a tuple of logits")
+        raise TypeError(f"it returns {describe_output(output)}, not logits or a tuple of logits")
     return logits
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from zoo.errors import PluginError
 from zoo.plugin import BackboneSpec
 from zoo.registry.plugins.isolation import describe_in_one_line
+from zoo.registry.upstream_version import describe_installed
 from zoo.testing.plugin_under_test import PluginUnderTest
 from zoo.testing.promises import BY_NAME, CHECKS, OLD_NAMES, Check, Level, list_checks
 from zoo.testing.results.place import PLACE
@@ -72,7 +73,7 @@ class Runner:
         """Run a check, or return its result if it has run."""
         if check.name not in self._results:
             name = self._plugin.namespace if self._spec is None else self._spec.name
-            self._results[check.name] = Result(name, check.name, *self._judge(check))
+            self._results[check.name] = Result(name, check.name, *self._judge(check), self._upstream)
         return self._results[check.name]
 
     def _judge(self, check: Check) -> tuple[Status, str]:
@@ -109,6 +110,10 @@ class Runner:
     def _add_place(self, message: str, failure: BaseException, check: Check, under_test: object) -> str:
         """Add the file and line of the plugin's or upstream's code that a failed check is about."""
         return _name_place(message, find_place_of(failure, check, self._plugin, under_test))
+
+    @cached_property
+    def _upstream(self) -> str:
+        return "" if self._spec is None else describe_installed(self._spec)
 
     @cached_property
     def _backbone(self) -> BackboneUnderTest:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 def find_call_fault(function: Callable[..., object], *arguments: str) -> str:
     """Return why a function cannot be called with positional arguments of these names, or an empty string."""
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        return "is async, but zoo calls it like any other function; write `def`"
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # a function in C without a signature

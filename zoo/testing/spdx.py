@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from zoo.testing.results.result import CannotCheck, CheckFailed
+from zoo.testing.results.result import CheckFailed
 
 
 def refuse_prose(owner: str, identifier: object) -> None:
     """Raise CheckFailed for a license that is neither an SPDX expression nor ``unknown``."""
-    try:
-        from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
-    except ModuleNotFoundError as error:
-        raise CannotCheck("it needs packaging 24.2 or newer; run `pip install -U packaging`") from error
+    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
     try:
         canonicalize_license_expression(str(identifier))
     except InvalidLicenseExpression as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import os
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -39,7 +40,7 @@ class _Stdout(io.StringIO):
 
 
 def _call(name: str, hook: Callable[..., object], arguments: Mapping[str, Any]) -> None:
-    given, printed = copy.deepcopy(dict(arguments)), _Stdout()
+    given, printed, folder = copy.deepcopy(dict(arguments)), _Stdout(), Path.cwd()
     with watch_side_effects(first=True) as effects, redirect_stdout(printed):
         try:
             hook(**given)
@@ -47,6 +48,7 @@ def _call(name: str, hook: Callable[..., object], arguments: Mapping[str, Any]) 
             effects.error = error if isinstance(error, Exception) else RuntimeError(f"SystemExit: {error}")
             effects.error.__cause__ = error.__cause__
             effects.error.__traceback__ = error.__traceback__
+    os.chdir(folder)  # The folder of the run is removed afterwards.
     _refuse_effects(name, effects)
     if text := printed.getvalue().strip():
         raise CheckFailed(

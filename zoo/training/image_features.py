@@ -53,13 +53,14 @@ def compute_features(job: Job, listing: Listing, origin: str) -> ImageFeatures:
         DataError: If fewer than two classes have readable images.
         ZooError: If the backbone cannot be built or its features cannot be computed once and cached.
     """
-    model, weights = build_backbone(job.resolved.backbone, job.weights, job.progress)
+    model, weights = build_backbone(job.resolved.backbone, job.weights, job.progress, job.recipe.channels)
     expected = choose_input(job.resolved.backbone, job.weights)
     report_input(job, expected)
     views = Views.build(job.recipe.preprocessing.apply(expected), "none")
-    examined = examine_listing(listing, origin, keep=views, progress=job.progress)
+    channels = views.plain.channels
+    examined = examine_listing(listing, origin, keep=views, progress=job.progress, channels=channels)
     images = pool_splits(examined)
-    bits = choose_bits(images.train, examined.traits, job.progress)
+    bits = choose_bits(images.train, examined.traits, job.progress, channels)
     network = attach_head(job.resolved.backbone, weights, model, job.recipe.head, len(images.classes))
     network = replace(network, preprocessing=replace(job.recipe.preprocessing, bits=bits))
     views.use_bits(network.input.bits)

@@ -15,9 +15,10 @@ from zoo.engine.distributed.process_group import get_world
 from zoo.engine.precision import choose_precision
 from zoo.errors import OptionError
 from zoo.models.blocks import refuse_unknown_block
+from zoo.models.channels import refuse_channels
 from zoo.models.own.own_network import Blocks, OwnNetwork, declare, open_own
 from zoo.models.own.resolve import resolve_own
-from zoo.models.weights.choose import WeightsSource, choose_weights
+from zoo.models.weights.choose import WeightsSource, choose_input, choose_weights
 from zoo.progress import Progress
 from zoo.registry.license import describe_license
 from zoo.registry.recipe import Recipe
@@ -84,6 +85,7 @@ def resolve_job(backbone: str | OwnNetwork, data: Any, recipe: Recipe, registry:
         world.require_same("network", str(facts))
     refuse_unknown_block(resolved.backbone, recipe.scope)
     weights = choose_weights(resolved, recipe.weights, progress)
+    refuse_channels(resolved.backbone, choose_input(resolved.backbone, weights).size[0], recipe.channels)
     _report_choice(resolved, weights, progress)
     hardware = choose_precision(recipe.precision, resolved.backbone, hardware)
     hardware = replace(hardware, precision=world.broadcast_text(hardware.precision))

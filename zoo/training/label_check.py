@@ -34,7 +34,8 @@ from zoo.training.prepare import run_context
 BACKBONE = "torchvision/mobilenet_v2"
 #: Options that apply to the features of images.
 _OPTIONS = (
-    "columns", "device", "image_size", "label_from", "mean", "precision", "resize", "seed", "std", "weights", "workers",
+    "channels", "columns", "device", "image_size", "label_from", "mean", "precision", "resize", "seed", "std",
+    "weights", "workers",
 )  # fmt: skip
 
 

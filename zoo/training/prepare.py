@@ -86,7 +86,7 @@ def prepare(job: Job) -> Plan:
         ZooError: If the data, the weights or an option is invalid.
     """
     recipe, backbone, hardware, progress = job.recipe, job.resolved.backbone, job.hardware, job.progress
-    model, weights = build_backbone(backbone, job.weights, progress)
+    model, weights = build_backbone(backbone, job.weights, progress, recipe.channels)
     budget = choose_budget(hardware.world.local_size)
     expected = choose_input(backbone, job.weights)
     report_input(job, expected)

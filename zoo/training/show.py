@@ -30,7 +30,19 @@ from zoo.runs.report.sheet_page import build_sheet_page
 #: Input of most backbones, which is used if no backbone is given.
 _USUAL_INPUT = InputSpec(size=(3, 224, 224), resize=256)
 #: Options that change what the sheet shows.
-_OPTIONS = ("augment", "columns", "erase", "image_size", "label_from", "mean", "resize", "seed", "std", "views")
+_OPTIONS = (
+    "augment",
+    "channels",
+    "columns",
+    "erase",
+    "image_size",
+    "label_from",
+    "mean",
+    "resize",
+    "seed",
+    "std",
+    "views",
+)
 
 
 @dataclass(frozen=True)
@@ -125,7 +137,7 @@ class Tiles:
     normalize: Normalize
 
     def draw(self, index: int, view: int | None = None) -> Tensor:
-        """Return an image, uint8 of shape (3, height, width); ``view`` is the number of an augmented view."""
+        """Return an image, uint8 of shape (C, height, width); ``view`` is the number of an augmented view."""
         sample = self.samples[index]
         if view is None:
             pixels = self.views.plain.get(sample)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from zoo.models.meta_device import parameters_on_meta
+from zoo.models.on_meta import parameters_on_meta
 from zoo_torchvision import zoo_backbones
 
 if TYPE_CHECKING:

@@ -52,7 +52,10 @@ declared(
 )
 
 
-@built({"blocks.order": "classifier.0.scale of hidden is used after every head; it must belong to a head"}, params=2375)
+@built(
+    {"blocks.order": "classifier.0.scale of hidden is used after every head; it must belong to a head, or be"},
+    params=2375,
+)
 def scales_its_logits(model: Any, torch: Any) -> None:
     model.classifier[0].register_parameter("scale", torch.nn.Parameter(torch.ones(1)))
     model.add("classifier", lambda logits: logits * model.classifier[0].scale)

@@ -45,7 +45,7 @@ def raises(_model: Any, _torch: Any) -> None:
     raise ValueError("no such depth")
 
 
-@built({"build.meta": "do not read tensor values: tensors on the meta device have none"})
+@built({"build.meta": "do not read tensor values, which tensors on the meta device lack, or declare"})
 def reads_values(model: Any, _torch: Any) -> None:
     assert model.stem[0].weight.mean().item() < 1
 
@@ -53,6 +53,16 @@ def reads_values(model: Any, _torch: Any) -> None:
 @built({"build.meta": "its build returns a OrderedDict, not an nn.Module"})
 def is_not_a_module(model: Any, _torch: Any) -> nn.Module:
     return model.state_dict()  # type: ignore[no-any-return]  # the fault
+
+
+@built({"build.meta": "layer1.0.weight, layer1.0.bias (2 in all) has no shape yet; run the model once in build()"})
+def is_not_initialized(model: Any, torch: Any) -> None:
+    model.layer1[0] = torch.nn.LazyConv2d(8, 3, padding=1)
+
+
+@built({"build.meta": "building returns a DataParallel around the model; return the model itself"})
+def is_in_data_parallel(model: Any, torch: Any) -> nn.Module:
+    return torch.nn.DataParallel(model)  # type: ignore[no-any-return]  # a model
 
 
 declared(
@@ -84,20 +94,15 @@ declared(
 )
 
 
-@built({"build.meta": "layer1.0.weight, layer1.0.bias (2 in all) has no shape yet; run the model once in build()"})
-def is_not_initialized(model: Any, torch: Any) -> None:
-    model.layer1[0] = torch.nn.LazyConv2d(8, 3, padding=1)
-
-
 SHARED: dict[str, Any] = {}
 
 
-@built({"build.meta": "building returns the same model object every time; build a new one each time"})
+@built({"build.fresh": "building returns the same model object every time; build a new one each time"})
 def is_built_once(model: Any, _torch: Any) -> nn.Module:
     return SHARED.setdefault("model", model)  # type: ignore[no-any-return]  # a model
 
 
-@built({"build.meta": "two builds share layer1.0.weight, layer1.0.bias, layer1.1.weight (4 in all); build every part"})
+@built({"build.fresh": "two builds share layer1.0.weight, layer1.0.bias, layer1.1.weight (4 in all); build every part"})
 def shares_a_stage(model: Any, _torch: Any) -> None:
     model.layer1 = SHARED.setdefault("layer1", model.layer1)
 
@@ -183,19 +188,80 @@ declared(
 
 declared(
     "constructor-of-a-different-network",
-    {"build.upstream": "builds a different network: aux.2.bias, aux.2.weight (2 in all) differ"},
+    {
+        "build.upstream": "builds a different network in line 2, 'model = specimens.networks.AuxNet(num_classes=2)': "
+        "aux.2.bias, aux.2.weight (2 in all) differ"
+    },
     lambda: {"constructor": "specimens.networks.AuxNet(num_classes={num_classes})"},
 )
 declared(
     "constructor-without-num-classes",
-    {"build.upstream": "a different network: classifier.3.bias, classifier.3.weight (2 in all) differ; correct"},
+    {"build.upstream": ": classifier.3.bias, classifier.3.weight (2 in all) differ; correct"},
     lambda: {"constructor": "specimens.networks.ConvNet(num_classes=10)"},
 )
 declared(
     "constructor-that-does-not-exist",
-    {"build.upstream": "raises AttributeError: module 'specimens.networks' has no attribute 'OldNet'"},
+    {
+        "build.upstream": "raises AttributeError: module 'specimens.networks' has no attribute 'OldNet' in line 2, "
+        "'model = specimens.networks.OldNet(2)'; correct the constructor"
+    },
     lambda: {"constructor": "specimens.networks.OldNet({num_classes})"},
 )
+declared(
+    "constructor-that-needs-zoo",
+    {"build.upstream": "raises ModuleNotFoundError: No module named 'zoo' in line 1, 'import specimens.plugin' ("},
+    lambda: {"constructor": "specimens.plugin.ConvNet({num_classes})"},
+)
+declared(
+    "constructor-that-needs-zoo-late",
+    {"build.upstream": "No module named 'zoo' in line 2, 'import zoo.plugin'; the constructor must work where zoo is"},
+    lambda: {
+        "constructor": "from specimens.networks import ConvNet\nimport zoo.plugin\nmodel = ConvNet({num_classes})"
+    },
+)
+declared(
+    "constructor-with-a-wrong-line",
+    {"build.upstream": "raises NameError: name 'Net' is not defined in line 3, 'model = Net(2)'; correct"},
+    lambda: {"constructor": "from specimens.networks import ConvNet\n\nmodel = Net({num_classes})"},
+)
+declared(
+    "constructor-with-a-syntax-error",
+    {"build.upstream": "raises SyntaxError: "},
+    lambda: {"constructor": "from specimens.networks import ConvNet\nmodel = ConvNet({num_classes}"},
+)
+declared(
+    "constructor-that-exits",
+    {"build.upstream": "ends the process with exit code 3"},
+    lambda: {"constructor": "import os\nmodel = os._exit(3)"},
+)
+declared(
+    "lines-that-assign-nothing",
+    {"spec.fields": "lines that assign model, or None"},
+    lambda: {"constructor": "from specimens.networks import ConvNet\nConvNet({num_classes})"},
+)
+
+declared(
+    "outdated-excuse-for-the-meta-device",
+    {"build.meta": "it declares meta unsupported (it reads values), but supports it; remove the entry"},
+    lambda: {"unsupported": {"meta": "it reads values"}},
+)
+
+
+@built({"build.offline": "cannot be built: ValueError: no such depth"}, unsupported={"meta": "it reads values"})
+def raises_on_the_cpu_too(_model: Any, _torch: Any) -> None:
+    raise ValueError("no such depth")
+
+
+@built({"build.fresh": "building returns the same model object every time"}, unsupported={"meta": "it reads values"})
+def is_built_once_on_the_cpu(model: Any, _torch: Any) -> nn.Module:
+    assert model.stem[0].weight.mean().item() < 1
+    return SHARED.setdefault("cpu", model)  # type: ignore[no-any-return]  # a model
+
+
+@built({"build.params": "params is 2,374, but the model has 2,390"}, unsupported={"meta": "it reads values"})
+def has_more_parameters_on_the_cpu(model: Any, torch: Any) -> None:
+    assert model.stem[0].weight.mean().item() < 1
+    model.stem.append(torch.nn.BatchNorm2d(8))
 
 
 @built({"build.repeatable": "differ in classifier.3.bias (1 in all); draw random numbers only from torch's"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MethodType
 from typing import Any
 
 from specimens.good import declare_linear, declare_tokens
@@ -22,6 +23,39 @@ declared(
 def returns_logits_for_each_pixel(model: Any, torch: Any) -> None:
     model.pool = torch.nn.Sequential(torch.nn.AvgPool2d(2))
     model.add("pool", lambda features: features.permute(0, 2, 3, 1).flatten(0, 2))
+
+
+declared(
+    "channels-of-a-layer-that-does-not-exist",
+    {"can.channels": "'stem.conv', but its model has no such layer; its convolutions include stem.0"},
+    lambda: {"supports": ("channels",), "first_conv": "stem.conv"},
+)
+
+declared(
+    "channels-of-another-layer",
+    {"can.channels": "adapted to images with 1 channels, it fails on images of shape (1, 16, 16)"},
+    lambda: {"supports": ("channels",), "first_conv": "layer1.0"},
+)
+
+
+@built({"can.channels": "also changes stem.first"}, supports=("channels",), first_conv="stem.0")
+def shares_its_first_weights(model: Any, _torch: Any) -> None:
+    model.stem.first = model.stem[0].weight
+
+
+@built({"can.channels": "adapted to images with 1 channels"}, supports=("channels",), first_conv="stem.0")
+def reads_the_third_channel(model: Any, _torch: Any) -> None:
+    run = model.forward
+    model.forward = lambda images: run(images) + images[:, 2].mean() * 0
+
+
+@built({"can.grayscale": "its logits for a gray image differ"}, supports=("channels",), first_conv="stem.0")
+def standardizes_its_first_weights(model: Any, torch: Any) -> None:
+    def forward(layer: Any, images: Any) -> Any:
+        weight = layer.weight / layer.weight.flatten(1).norm(dim=1)[:, None, None, None]
+        return torch.nn.functional.conv2d(images, weight, layer.bias, stride=2, padding=1)
+
+    model.stem[0].forward = MethodType(forward, model.stem[0])  # so that a copy uses its own weights
 
 
 @built({"can.bf16": "in bf16, its logits differ; do not claim bf16"}, supports=("bf16",))

@@ -5,15 +5,33 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from specimens.good import INPUT, declare_tokens
+from specimens.good import INPUT, declare_fields, declare_tokens
 from specimens.register import built, declared
 
 
 @built(
-    {"forward.logits": "in eval mode, it returns a dict for two images; forward() must return logits of shape (2, 10)"}
+    {"forward.logits": "it returns a dict with the tensors logits (2, 10) for two images; declare the one that holds"}
 )
 def returns_a_dict(model: Any, _torch: Any) -> None:
     model.forward = lambda images: {"logits": model.classifier(model.run_features(images))}
+
+
+@built({"forward.logits": "it returns a list for two images; forward() must return logits of shape (2, 10)"})
+def returns_a_list(model: Any, _torch: Any) -> None:
+    model.forward = lambda images: [model.classifier(model.run_features(images))]
+
+
+declared(
+    "output-field-of-a-tensor",
+    {"forward.logits": "output_field='logits' does not match ConvNet, which returns a tensor of shape (2, 10); omit"},
+    lambda: {"output_field": "logits"},
+)
+declared(
+    "wrong-output-field",
+    {"forward.logits": "output_field='scores' is not a tensor in the output of FieldNet, an Output with the tensors"},
+    lambda: {"output_field": "scores"},
+    of=declare_fields,
+)
 
 
 declared(
@@ -86,3 +104,20 @@ def ignores_its_images(model: Any, _torch: Any) -> None:
 @built({"forward.independent": "logits depend on the rest of its batch; normalize with running statistics"})
 def normalizes_over_the_batch(model: Any, torch: Any) -> None:
     model.layer1.append(torch.nn.BatchNorm2d(8, affine=False, track_running_stats=False))
+
+
+@built({"forward.repeatable": "forward() changes its images in place; compute new tensors instead"})
+def shifts_its_images_in_place(model: Any, _torch: Any) -> None:
+    run = model.run_features
+    model.run_features = lambda images: run(images.sub_(0.5))
+
+
+@built({"forward.logits": "build the model with float32 parameters, and do not cast images"})
+def has_parameters_in_half_precision(model: Any, _torch: Any) -> None:
+    model.half()
+
+
+@built({"forward.logits": "forward() must not choose a device; use the device of the images"})
+def chooses_a_device(model: Any, torch: Any) -> None:
+    run = model.run_features
+    model.run_features = lambda images: run(images + torch.zeros(1, device="cuda:99"))

@@ -13,7 +13,7 @@ from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, SourceSp
 if TYPE_CHECKING:
     from torch import nn
 
-ZOO_API = 1
+ZOO_API = 2
 
 INPUT = InputSpec(size=(3, 16, 16), resize=16, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 BLOCKS = (
@@ -31,6 +31,8 @@ TOKEN_BLOCKS = (
 AUX = BlockSpec("aux", ("aux",))
 #: Logits of the generated image with the generated weights.
 LOGITS = (4.2089, 2.3882, -3.2110)
+#: Features of the same image, which are the input of the head.
+FEATURES = (8.0229, 0.0, 2.0606)
 
 
 def locate(file: str) -> str:
@@ -41,6 +43,11 @@ def locate(file: str) -> str:
 def declare_weights(file: str = "good.safetensors", **changes: Any) -> WeightsSpec:
     facts: dict[str, Any] = {"tag": "V1", "url": locate(file), "license": "MIT", "num_classes": 10}
     return WeightsSpec(**{**facts, **changes})
+
+
+def declare_tower_weights(file: str = "headless.safetensors", **changes: Any) -> WeightsSpec:
+    """Declare the good weights without a head."""
+    return declare_weights(file, **{"num_classes": None, **changes})
 
 
 def declare_conv(name: str, **changes: Any) -> BackboneSpec:
@@ -109,6 +116,61 @@ def declare_squeeze(name: str, **changes: Any) -> BackboneSpec:
     return declare_conv(name, **{**facts, **changes})
 
 
+def declare_fields(name: str, **changes: Any) -> BackboneSpec:
+    """Declare the network that most mutants derive from; its output is an object."""
+
+    def build(_tag: str | None) -> nn.Module:
+        from specimens.networks import FieldNet
+
+        return FieldNet()
+
+    return declare_conv(name, **{"build": build, "output_field": "logits", **changes})
+
+
+def declare_tower(name: str, **changes: Any) -> BackboneSpec:
+    def build(_tag: str | None) -> nn.Module:
+        from specimens.networks import TowerNet
+
+        return TowerNet()
+
+    facts: dict[str, Any] = {"build": build, "features": 12, "head": ("fc",), "params": 2244}
+    return declare_conv(name, **{**facts, **changes})
+
+
+def declare_field_tower(name: str, **changes: Any) -> BackboneSpec:
+    def build(_tag: str | None) -> nn.Module:
+        from specimens.networks import FieldTowerNet
+
+        return FieldTowerNet()
+
+    return declare_tower(name, **{"build": build, "output_field": "features", **changes})
+
+
+def declare_scaled(name: str, **changes: Any) -> BackboneSpec:
+    def build(_tag: str | None) -> nn.Module:
+        from specimens.networks import ScaledNet
+
+        return ScaledNet()
+
+    return declare_conv(name, **{"build": build, "head_parameters": ("logit_scale",), "params": 2375, **changes})
+
+
+def declare_valued(name: str, **changes: Any) -> BackboneSpec:
+    """Declare a network whose builder and forward pass read values, so that it needs the CPU."""
+
+    def build(_tag: str | None) -> nn.Module:
+        from specimens.networks import ConvNet
+
+        model = ConvNet()
+        assert model.stem[0].weight.mean().item() < 1
+        model.add("pool", lambda features: features if features.max().item() < 1e9 else features.clamp(max=1e9))
+        return model
+
+    constructor = "import torch\nfrom specimens.networks import ConvNet\n\nmodel = ConvNet({num_classes})\n"
+    facts = {"build": build, "unsupported": {"meta": "it reads values"}, "constructor": constructor}
+    return declare_conv(name, **{**facts, **changes})
+
+
 def declare_sensitive(name: str, **changes: Any) -> BackboneSpec:
     """Declare a network that amplifies any rounding error, so that bf16 cannot be judged."""
 
@@ -120,6 +182,12 @@ def declare_sensitive(name: str, **changes: Any) -> BackboneSpec:
         return model
 
     return declare_conv(name, **{"build": build, "supports": ("bf16",), **changes})
+
+
+def convert(_tag: str, tensors: Mapping[str, Any], model: nn.Module) -> dict[str, Any]:
+    """Rename the one tensor that has a different name in the file."""
+    known = model.state_dict()
+    return {name if name in known else "stem.0.weight": tensor for name, tensor in tensors.items()}
 
 
 def make_images(folder: Path) -> None:
@@ -139,15 +207,32 @@ def zoo_backbones() -> Iterator[BackboneSpec]:
         preprocessing=lambda _tag: build_preprocessing(INPUT),
         classifier="classifier",
         constructor="specimens.networks.ConvNet(num_classes={num_classes})",
-        supports=("image_sizes", "bf16", "gradient_checkpointing", "export"),
+        first_conv="stem.0",
+        supports=("image_sizes", "channels", "bf16", "gradient_checkpointing", "export"),
         weights=(declare_weights(logits=LOGITS),),
     )
+    yield declare_conv("good/converted", convert=convert, weights=(declare_weights("renamed.safetensors"),))
+    yield declare_valued("good/valued")
     yield declare_sensitive("good/sensitive")
+    yield declare_conv("good/packed", weights=(declare_weights("good.zip", member="nets/good.safetensors"),))
     yield declare_aux("good/aux")
     yield declare_masked("good/masked")
     yield declare_tokens("good/tokens", constructor="specimens.networks.TokenNet({num_classes})", supports=("bf16",))
     yield declare_linear("good/linear", supports=("compile",))
     yield declare_squeeze("good/squeeze")
+    yield declare_fields(
+        "good/fields",
+        constructor="specimens.networks.FieldNet(num_classes={num_classes})",
+        supports=("image_sizes", "bf16", "gradient_checkpointing", "export"),
+    )
+    yield declare_tower(
+        "good/tower",
+        constructor="specimens.networks.TowerNet()",
+        supports=("image_sizes", "bf16", "gradient_checkpointing", "export"),
+        weights=(declare_tower_weights(logits=FEATURES),),
+    )
+    yield declare_field_tower("good/field-tower", supports=("export",))
+    yield declare_scaled("good/scaled", constructor="specimens.networks.ScaledNet({num_classes})")
 
 
 @hookimpl
@@ -171,3 +256,9 @@ def zoo_epoch_ended(run: Mapping[str, Any], epoch: Mapping[str, Any]) -> None:
     """Note the accuracy of an epoch."""
     with Path(run["path"], "good.txt").open("a") as notes:
         notes.write(f"{epoch['val_accuracy']}\n")
+
+
+@hookimpl
+def zoo_find_backbone(name: str) -> BackboneSpec | None:
+    """Find the network under another name."""
+    return declare_conv("good/other") if name == "other" else None

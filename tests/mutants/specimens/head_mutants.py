@@ -186,3 +186,12 @@ declared(
     {"head.replayed": "it declares cached_features unsupported (a softmax follows), but supports it; remove the entry"},
     lambda: {"unsupported": {"cached_features": "a softmax follows"}},
 )
+
+
+@built({"head.found": "the head classifier.3 is a Cosine that does more than its base class, which replaces it"})
+def has_a_head_of_its_own(model: Any, torch: Any) -> None:
+    class Cosine(torch.nn.Linear):  # type: ignore[misc]  # torch is any module here
+        def forward(self, features: Any) -> Any:
+            return super().forward(torch.nn.functional.normalize(features))
+
+    model.classifier[3] = Cosine(12, 10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from zipfile import ZipFile
 
 from specimens.plugin_mutants import PLUGIN_MUTANTS
 
@@ -21,7 +22,7 @@ def install_all(folder: Path) -> None:
         module = f"plugin_{name}".replace("-", "_").lower()
         (folder / f"{module}.py").write_text(mutant.source.replace("NAMESPACE", name))
         for distribution in mutant.distributions or (f"zoo-{name}",):
-            install(folder, name, module, distribution, mutant.requires)
+            install(folder, name, mutant.module or module, distribution, mutant.requires)
     _write_weights(folder)
     importlib.invalidate_caches()
 
@@ -38,7 +39,8 @@ def install(
     (info / "entry_points.txt").write_text(f"[zoo]\n{namespace} = {module}\n")
     # The mutants are declared with the weights of the good plugin.
     files = SHIPPED if namespace in ("good", "mutants") else ()
-    (info / "RECORD").write_text("".join(f"{name}.safetensors,,\n" for name in files))
+    names = [f"{name}.safetensors" for name in files] + (["good.zip"] if files else [])
+    (info / "RECORD").write_text("".join(f"{name},,\n" for name in names))
 
 
 def _write_weights(folder: Path) -> None:
@@ -61,3 +63,5 @@ def _write_weights(folder: Path) -> None:
     }
     for name, tensors in files.items():
         save_file(tensors, folder / f"{name}.safetensors")
+    with ZipFile(folder / "good.zip", "w") as archive:
+        archive.write(folder / "good.safetensors", "nets/good.safetensors")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +62,48 @@ class ConvNet(nn.Module):
     def add(self, stage: str, function: Callable[[Tensor], Tensor]) -> None:
         """Apply a function after a stage, without changing any name."""
         self.get_submodule(stage).append(Apply(function))
+
+
+@dataclass
+class Output:
+    """What networks of some libraries return instead of logits."""
+
+    logits: Tensor
+    features: Tensor
+
+
+class FieldNet(ConvNet):
+    """A network that returns an object."""
+
+    def forward(self, images: Tensor) -> Output:  # type: ignore[override]  # it differs on purpose
+        features = self.run_features(images)
+        return Output(self.classifier(features), features)
+
+
+class TowerNet(ConvNet):
+    """A network without a head, which returns features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.classifier = self.classifier[:-1]
+
+
+class FieldTowerNet(TowerNet):
+    """A network without a head that returns a mapping."""
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:  # type: ignore[override]  # it differs on purpose
+        return {"features": super().forward(images), "images": images}
+
+
+class ScaledNet(ConvNet):
+    """A network that multiplies its logits by a parameter."""
+
+    def __init__(self, num_classes: int = 10) -> None:
+        super().__init__(num_classes)
+        self.logit_scale = nn.Parameter(torch.zeros(()))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) * self.logit_scale.exp()
 
 
 class AuxNet(ConvNet):

@@ -14,6 +14,7 @@ from specimens import (  # noqa: F401  # each registers its mutants
     head_mutants,
     input_mutants,
     learn_mutants,
+    output_mutants,
     spec_mutants,
     weights_mutants,
 )
@@ -21,7 +22,7 @@ from specimens.good import declare_aux, declare_conv
 from specimens.register import MUTANTS
 from zoo.plugin import BackboneSpec, hookimpl
 
-ZOO_API = 1
+ZOO_API = 2
 
 
 def exit_at_once(_tag: str | None) -> NoReturn:

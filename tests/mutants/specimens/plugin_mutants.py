@@ -9,7 +9,7 @@ GOOD = """\
 from specimens.good import declare_conv, make_images
 from zoo.plugin import DatasetSpec, hookimpl
 
-ZOO_API = 1
+ZOO_API = 2
 
 
 @hookimpl
@@ -69,12 +69,17 @@ class PluginMutant:
     #: Distributions that contain the plugin; if empty, one with the name of its namespace.
     distributions: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
+    #: Module that the entry point names, if it is not the plugin's own.
+    module: str = ""
 
 
 PLUGIN_MUTANTS = {
     "raises-on-import": PluginMutant(
         {"plugin.imported": "importing it fails: ValueError: no license file (/"},
         "raise ValueError('no license file')\n" + GOOD,
+    ),
+    "is-not-the-module-of-its-entry-point": PluginMutant(
+        {"plugin.imported": "its entry point in pyproject.toml is plugin_of_nobody"}, module="plugin_of_nobody"
     ),
     "lacks-a-module": PluginMutant(
         {"plugin.imported": "plugin_lacks_a_module.py:1)."},
@@ -131,14 +136,18 @@ PLUGIN_MUTANTS = {
     ),
     "Shouts": PluginMutant(
         {"plugin.namespace": "'Shouts' is not a namespace; use lowercase letters"},
-        "from zoo.plugin import hookimpl\n\nZOO_API = 1\n" + hook("pass", name="zoo_run_started", arguments="run"),
+        "from zoo.plugin import hookimpl\n\nZOO_API = 2\n" + hook("pass", name="zoo_run_started", arguments="run"),
     ),
     "declares-on-import": PluginMutant(
         {"spec.fields": "BackboneSpec 'NAMESPACE/net' has params='2k'; it must be"},
         GOOD + "\n\nNET = declare_conv('NAMESPACE/net', params='2k')\n" + hook("return [NET]"),
     ),
-    "has-no-api-version": PluginMutant({"plugin.api": "its ZOO_API is None; it must be 1"}, GOOD + "\ndel ZOO_API\n"),
-    "has-a-future-api-version": PluginMutant({"plugin.api": "written for plugin API 2"}, GOOD + "\nZOO_API = 2\n"),
+    "has-no-api-version": PluginMutant(
+        {"plugin.api": "its ZOO_API is None; it must be 1 or 2"}, GOOD + "\ndel ZOO_API\n"
+    ),
+    "has-a-future-api-version": PluginMutant(
+        {"plugin.api": "written for plugin API 3, but this zoo accepts 1 and 2"}, GOOD + "\nZOO_API = 3\n"
+    ),
     "misspells-a-hook": PluginMutant(
         {"plugin.hooks": "zoo_backbone is not a hook; the hooks are zoo_backbones,"},
         GOOD + hook("yield declare_conv('NAMESPACE/net')", name="zoo_backbone"),
@@ -285,6 +294,26 @@ PLUGIN_MUTANTS = {
     "lists-a-number-among-backbones": PluginMutant(
         {"plugin.listed": "it lists 3, which is not a BackboneSpec"},
         GOOD + hook("return [declare_conv('NAMESPACE/net'), 3]"),
+    ),
+    "finds-by-a-key": PluginMutant(
+        {"plugin.finds": "for an unknown name, zoo_find_backbone raises KeyError: 'no_such_backbone_0' ("},
+        GOOD + hook("return {}[name]", name="zoo_find_backbone", arguments="name"),
+    ),
+    "finds-everything": PluginMutant(
+        {"plugin.finds": "zoo_find_backbone returns BackboneSpec("},
+        GOOD + hook("return declare_conv(f'NAMESPACE/{name}')", name="zoo_find_backbone", arguments="name"),
+    ),
+    "changes-the-root-logger": PluginMutant(
+        {"plugin.quiet": "listing changes the root logger; do that inside build()"},
+        "import logging\nlogging.basicConfig()\n" + GOOD,
+    ),
+    "fetches-asynchronously": PluginMutant(
+        {"plugin.sources": "`fetch` of the data source NAMESPACE: is async, but zoo calls it like any other function"},
+        source(fetch="fetch") + "\n\nasync def fetch(name, folder):\n    return folder\n",
+    ),
+    "tracker-that-changes-the-working-directory": PluginMutant(
+        {"plugin.tracked": "zoo_run_started changes the working directory"},
+        track("import os; os.chdir(run['path'])"),
     ),
     "tracker-that-raises": PluginMutant(
         {"plugin.tracked": "zoo_epoch_ended raises KeyError: 'accuracy' ("},

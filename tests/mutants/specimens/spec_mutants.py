@@ -30,6 +30,11 @@ declared(
     lambda: {"head": "classifier.3"},
 )
 declared(
+    "upstream-with-an-invalid-range",
+    {"spec.fields": "upstream='click~=8' is not a valid range of versions: Invalid specifier"},
+    lambda: {"upstream": "click~=8"},
+)
+declared(
     "duplicate-block-name",
     {"spec.fields": "it must be a tuple of blocks with distinct names"},
     lambda: {"blocks": (*BLOCKS, BlockSpec("stem", ("classifier.3",)))},
@@ -92,6 +97,26 @@ declared(
     lambda: {"weights": (declare_weights(url="https://localhost/net.PTH?download=1"),)},
 )
 declared(
+    "pickle-in-an-archive-without-digest",
+    {"spec.weights": "are a pickle, which zoo reads only with a sha256; declare it"},
+    lambda: {"weights": (declare_weights(url="https://localhost/net.zip", member="net.pth"),)},
+)
+declared(
+    "two-digests",
+    {"spec.weights": "it must be None if sha256 is set"},
+    lambda: {"weights": (declare_weights(sha256="0" * 64, sha1="0" * 40),)},
+)
+declared(
+    "sha1-that-is-cut-off",
+    {"spec.weights": "it must be 40 lowercase hex digits"},
+    lambda: {"weights": (declare_weights(sha1="0" * 8),)},
+)
+declared(
+    "member-outside-the-archive",
+    {"spec.weights": "has member='../net.pth'; it must be a relative path ending in one of .safetensors, .pth"},
+    lambda: {"weights": (declare_weights(url="https://localhost/net.zip", member="../net.pth", md5="0" * 32),)},
+)
+declared(
     "digest-that-is-not-hex",
     {"spec.weights": "it must be 8 to 64 lowercase hex digits"},
     lambda: {"weights": (declare_weights(sha256="SHA256:1234"),)},
@@ -124,6 +149,16 @@ declared(
     lambda: {"supports": ("bf16",), "unsupported": {"bf16": "it overflows"}},
 )
 declared(
+    "channels-without-a-first-convolution",
+    {"spec.capabilities": "a tuple without channels, because first_conv is None"},
+    lambda: {"supports": ("channels",)},
+)
+declared(
+    "first-convolution-that-is-no-path",
+    {"spec.capabilities": "has first_conv=(); it must be a dotted path"},
+    lambda: {"first_conv": ()},
+)
+declared(
     "expected-failure-of-an-unknown-check",
     {"spec.capabilities": "expected_failures contains unknown backbone checks: head.fund; correct or remove them"},
     lambda: {"expected_failures": {"head.fund": "upstream's own"}},
@@ -144,4 +179,15 @@ declared(
     "function-of-nothing-for-blocks",
     {"spec.fields": "its blocks is called with (model), but takes ()"},
     lambda: {"blocks": lambda: BLOCKS},
+)
+
+declared(
+    "size-with-the-channels-last",
+    {"spec.input": "size (16, 16, 3) has the channels last; write (channels, height, width)"},
+    lambda: {"input": replace(INPUT, size=(16, 16, 3))},
+)
+declared(
+    "weights-at-a-web-page",
+    {"spec.weights": "weights V1 have the url of a web page, https://github.com/acme/nets/blob/main/net.safetensors"},
+    lambda: {"weights": (declare_weights(url="https://github.com/acme/nets/blob/main/net.safetensors"),)},
 )

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import importlib
+import importlib.metadata
 import json
 import os
 import re
@@ -31,6 +31,8 @@ PLUGINS = {
     "twin": "spec('twin/twin'), spec('twin')",
     "finds": "]\n\n\n@hookimpl\ndef zoo_find_backbone(name):\n    return [spec('finds/net')][0",
     "same": "*(spec(f'same/net{number}', license='unknown') for number in range(20))",
+    "ranged": "spec('ranged/net', upstream='click>=8,<99')",
+    "weak": "spec('weak/net', weights=(WeightsSpec(tag='v1', url='hf://a/b/c.pth', license='MIT', sha1='0' * 40),))",
     "many": "*(spec(f'many/net{number}', params=number + 1) for number in range(20))",
 }
 
@@ -172,7 +174,7 @@ def test_many_backbones_are_summarized_in_one_line(static: Run, names: tuple[str
 
 def test_json_has_one_result_per_check_and_subject(static: Run) -> None:
     rows = json.loads(static("odd", "--json").stdout)
-    assert {tuple(row) for row in rows} == {("backbone", "check", "status", "reason")}
+    assert {tuple(row) for row in rows} == {("backbone", "check", "status", "reason", "upstream")}
     assert {row["status"] for row in rows} <= {*STATUSES}
     found = {(row["backbone"], row["check"]) for row in rows}
     assert found == {
@@ -308,3 +310,19 @@ def test_saved_results_are_reused(run: Run, tmp_path: Path) -> None:
     assert again.stdout == first.stdout
     assert again.stderr == f"{path} already contains the results of 1 of 1 backbones\n"
     assert path.read_text(encoding="ascii").splitlines() == [line]
+
+
+def test_the_version_of_upstream_that_was_checked_is_shown(static: Run) -> None:
+    version = importlib.metadata.version("click")
+    assert static("ranged").stdout.splitlines()[-1] == f"checked with click {version}"
+    rows = json.loads(static("ranged", "--json").stdout)
+    assert {(row["backbone"], row["upstream"]) for row in rows} == {("ranged", ""), ("ranged/net", f"click {version}")}
+    assert "checked with" not in static("odd").stdout
+
+
+def test_a_weak_digest_is_a_note_and_not_a_failure(static: Run) -> None:
+    result = static("weak")
+    assert (result.exit_code, result.stderr) == (
+        0,
+        "note: weak/net@v1 is pinned only by SHA-1 or MD5, which are weak; pin a sha256 if possible\n",
+    )

@@ -175,3 +175,15 @@ def test_the_json_for_vgg16_has_its_declared_values() -> None:
     assert facts["blocks"][0]["prefixes"] == ["features.0", "features.2"]
     weights = facts["weights"][0]
     assert (weights["tag"], weights["num_classes"], weights["sha256"]) == ("IMAGENET1K_V1", 1000, "397923af")
+
+
+def test_a_weak_digest_is_noted_on_stderr(acme: BackboneSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = WeightsSpec(tag="V1", url="https://example.org/a.zip", member="a.pth", license="MIT", sha1="0" * 40)
+    spec = dataclasses.replace(acme, weights=(weights, dataclasses.replace(weights, tag="V2", sha1=None, md5="0" * 32)))
+    registry = Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(spec,))], RegistryToml())
+    monkeypatch.setattr("zoo.cli.info.open_registry", lambda: registry)
+    result = CliRunner().invoke(cli, ["info", "net"])
+    assert result.exit_code == 0
+    first, second = result.stderr.splitlines()
+    assert first.startswith("note: weights V1 are pinned only by SHA-1, which is weak: ")
+    assert second.startswith("note: weights V2 are pinned only by MD5, which is weak: ")

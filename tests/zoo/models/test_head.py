@@ -8,9 +8,11 @@ import torch
 from torch import nn
 
 from zoo.errors import PluginError
+from zoo.models.blocks import list_blocks, list_trainable
 from zoo.models.head import Head, get_head, replace_head
-from zoo.plugin import BackboneSpec
+from zoo.plugin import BackboneSpec, BlockSpec
 from zoo.registry.head_design import HeadDesign
+from zoo.registry.train_scope import TrainScope
 from zoo_torchvision import zoo_backbones
 
 LINEAR = HeadDesign()
@@ -243,3 +245,75 @@ def test_a_classifier_that_is_missing_or_has_no_layer_is_an_error(acme: Backbone
     spec = replace(acme, classifier=path)
     with pytest.raises(PluginError, match=rf"acme/net declares .*'{path}', {says}"):
         replace_head(spec, spec.build(None), 3, HeadDesign((4,)))
+
+
+class Scaled(nn.Module):
+    """A network whose classifier contains one of two parameters of the head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = nn.Linear(6, 8)
+        self.head = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 5))
+        self.head.register_parameter("gamma", nn.Parameter(torch.ones(1)))
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.trunk(x)) * self.head.gamma * self.scale
+        return logits
+
+
+@pytest.fixture
+def scaled(acme: BackboneSpec) -> BackboneSpec:
+    blocks = BlockSpec("trunk", ("trunk",)), BlockSpec("hidden", ("head.0",))
+    return replace(
+        acme,
+        build=lambda _tag: Scaled(),
+        head=("head.1",),
+        head_parameters=("scale", "head.gamma"),
+        classifier="head",
+        blocks=blocks,
+        num_classes=5,
+    )
+
+
+def test_parameters_of_the_head_belong_to_it_and_are_trained_with_it(scaled: BackboneSpec) -> None:
+    model = scaled.build(None)
+    head = get_head(scaled, model)
+    assert (head.trained, head.layers) == (("head.1", "scale", "head.gamma"), ("head.1",))
+    assert head.covers("scale")
+    blocks = list_blocks(scaled, model, head)
+    assert [block.name for block in blocks] == ["trunk", "hidden"]
+    assert list_trainable(blocks, head, TrainScope.parse("head")) == head.trained
+    assert list_trainable(blocks, head, TrainScope.parse("from:hidden")) == ("head.0", *head.trained)
+
+
+def test_a_new_head_keeps_the_parameters_outside_of_the_layers_that_it_replaces(scaled: BackboneSpec) -> None:
+    for design, parameters in ((LINEAR, ("scale", "head.gamma")), (HeadDesign((4,)), ("scale",))):
+        model = scaled.build(None)
+        before = dict(model.named_parameters())
+        head = replace_head(scaled, model, 3, design)
+        assert head.parameters == parameters
+        assert all(model.get_parameter(name) is before[name] for name in parameters)
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (
+            ("gamma",),
+            r"head parameter 'gamma', but its model has no such parameter; similar parameters are head\.gamma",
+        ),
+        (("temperature",), "no such parameter; similar parameters are scale"),
+        (("head.1.bias",), r"head parameter 'head\.1\.bias', which is part of a layer of the head; remove it"),
+        (("head.1",), r"head parameter 'head\.1', which is part of a layer of the head; remove it"),
+    ],
+)
+def test_a_wrong_parameter_of_the_head_is_an_error(scaled: BackboneSpec, names: tuple[str, ...], says: str) -> None:
+    with pytest.raises(PluginError, match=says):
+        get_head(replace(scaled, head_parameters=names), scaled.build(None))
+
+
+def test_a_parameter_of_the_head_in_a_block_is_an_error(scaled: BackboneSpec) -> None:
+    spec, model = replace(scaled, blocks=(*scaled.blocks, BlockSpec("scale", ("scale",)))), scaled.build(None)
+    with pytest.raises(PluginError, match="parameter scale is in scale and the head"):
+        list_blocks(spec, model, get_head(spec, model))

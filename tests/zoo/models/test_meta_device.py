@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from zoo.errors import PluginError
-from zoo.models.meta_device import build_on_meta, parameters_on_meta
+from zoo.models.meta_device import build_on_meta
+from zoo.models.on_meta import parameters_on_meta
 from zoo.plugin import BackboneSpec
 
 META = torch.device("meta")
@@ -102,3 +103,8 @@ def test_a_shared_parameter_stays_shared() -> None:
         other.weight = one.weight
     assert other.weight is one.weight
     assert one.weight.is_meta
+
+
+def test_a_backbone_that_needs_the_cpu_is_built_there(acme: BackboneSpec) -> None:
+    spec = dataclasses.replace(acme, unsupported={"meta": "its builder reads values"})
+    assert list_devices(build_on_meta(spec)) == {torch.device("cpu")}

@@ -53,11 +53,11 @@ def test_the_model_on_the_meta_device_returns_the_field(with_fields: BackboneSpe
 
 def test_an_unknown_field_is_an_error_that_lists_the_fields(with_fields: BackboneSpec) -> None:
     model = build_model(replace(with_fields, output_field="scores"), None)
-    with pytest.raises(PluginError, match=r"output_field='scores' does not match.*: (hidden, logits|logits, hidden);"):
+    with pytest.raises(PluginError, match=r"is not a tensor in the output .* logits \(2, 10\), hidden"):
         model(IMAGES)
 
 
 def test_a_tensor_is_an_error_if_a_field_is_declared(acme: BackboneSpec) -> None:
     model = build_model(replace(acme, output_field="logits"), None)
-    with pytest.raises(PluginError, match="a Tensor with the fields: none"):
+    with pytest.raises(PluginError, match=r"returns a tensor of shape \(2, 10\); omit output_field"):
         model(IMAGES)

@@ -78,3 +78,21 @@ def test_changes_are_described() -> None:
 def test_invalid_values_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         apply(**options)
+
+
+def test_the_mean_and_std_follow_the_channels() -> None:
+    assert apply(channels=1).mean == (0.449,)
+    assert apply(channels=5).mean == (0.485, 0.456, 0.406, 0.485, 0.456)
+    assert apply(channels=5, mean="0.5").mean == (0.5,) * 5
+    assert apply(channels=2, std="0.1,0.2").std == (0.1, 0.2)
+    assert apply(channels=1).size == (1, 224, 224)
+
+
+def test_a_change_of_the_channels_is_one_note() -> None:
+    spec = InputSpec()
+    assert make_recipe({"channels": 1}).preprocessing.list_changes(spec) == ["channels 1 instead of 3"]
+
+
+def test_as_many_numbers_as_channels_are_needed() -> None:
+    with pytest.raises(OptionError, match="`mean` has 3 numbers, but the input has 1 channels"):
+        apply(channels=1, mean="0.1,0.2,0.3")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,41 @@ def test_a_local_build_is_the_same_version(tmp_path: Path, monkeypatch: pytest.M
     install(tmp_path, "upstreamlib", "1.2+cpu", monkeypatch)
     assert note("upstreamlib==1.2") == ()
     assert note("upstreamlib==1.2+cpu") == ()
+
+
+@pytest.mark.parametrize("declared", [">=1.2,<2", "~=1.2", "==1.*", ">=1.0, !=1.3", "===1.9.0"])
+def test_a_version_within_the_range_needs_no_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, declared: str
+) -> None:
+    install(tmp_path, "upstreamlib", "1.9.0", monkeypatch)
+    assert note(f"upstreamlib{declared}") == ()
+
+
+@pytest.mark.parametrize("version", ["1.9", "2.0", "3.0.1", "2.0.dev1", "odd"])
+def test_a_version_outside_the_range_is_noted_with_a_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    install(tmp_path, "upstreamlib", version, monkeypatch)
+    (line,) = note("upstreamlib>=1.10,<2")
+    assert "acme/net was declared for upstreamlib>=1.10,<2, but " in line
+    assert f"{version} is installed; run `zoo check acme/net`" in line
+
+
+def test_an_early_release_can_be_within_the_range(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, "upstreamlib", "1.5rc1", monkeypatch)
+    assert note("upstreamlib>=1.2,<2") == ()
+
+
+def test_a_missing_upstream_of_a_range_is_noted_with_the_range() -> None:
+    (line,) = note("not-installed-anywhere>=1.2,<2")
+    assert "needs not-installed-anywhere, which is not installed; pip install 'not-installed-anywhere>=1.2,<2'" in line
+
+
+def test_only_a_range_imports_packaging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, "upstreamlib", "1.2", monkeypatch)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "packaging"]:
+        monkeypatch.delitem(sys.modules, name)
+    note("upstreamlib==1.2")
+    assert "packaging" not in sys.modules
+    note("upstreamlib>=1.2")
+    assert "packaging" in sys.modules

@@ -145,3 +145,16 @@ def test_a_run_shows_its_own_head_and_what_it_trained(train_once: Callable[..., 
 
 def test_the_public_name_is_this_function() -> None:
     assert zoo.inspect is inspect
+
+
+def test_a_backbone_that_cannot_be_built_on_the_meta_device_is_built_on_the_cpu(acme: BackboneSpec) -> None:
+    def build(tag: str | None) -> nn.Module:
+        model = acme.build(tag)
+        assert model.get_parameter("stem.0.weight").mean().item() < 1  # fails on the meta device
+        return model
+
+    spec = replace(acme, build=build, unsupported={"meta": "its builder reads values"})
+    with_values = Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(spec,))], RegistryToml())
+    found = inspect("net", registry=with_values)
+    assert find(found, "classifier").outputs == ((1, 10),)
+    assert found.root.params == acme.params

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -214,3 +215,24 @@ def test_the_card_names_the_license_and_warns_of_restrictions(
 def test_random_weights_have_no_license(tmp_path: Path, facts: dict[str, Any], acme: BackboneSpec) -> None:
     facts["weights"] = {"label": "none", "url": None, "license": None}
     assert "## License" not in get_card(tmp_path, facts, acme)
+
+
+def test_the_lines_of_a_constructor_are_the_code_of_the_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any]
+) -> None:
+    lines = (
+        "\nfrom torchvision import models\n\nbuild = models.squeezenet1_1\nmodel = build(num_classes={num_classes})\n"
+    )
+    spec = dataclasses.replace(TORCHVISION["squeezenet1_1"], constructor=lines)
+    model = save_run(tmp_path, spec)
+    code = get_code(get_card(tmp_path, facts, spec))
+    assert code.splitlines()[:4] == [
+        "from torchvision import models",
+        "from safetensors.torch import load_file",
+        "",
+        "build = models.squeezenet1_1",
+    ]
+    loaded = run_code(tmp_path, code, monkeypatch)
+    images = torch.rand(2, 3, 64, 64)
+    with torch.inference_mode():
+        assert torch.equal(loaded(images), model(images))

@@ -46,6 +46,6 @@ def test_a_pipe_in_place_of_weights_is_refused(registry: Registry, photos: Path,
     path = tmp_path / "weights.safetensors"
     os.mkfifo(path)
     with pytest.raises(WeightsError, match="is not a file"):
-        read_weights(path, sha256=None)
+        read_weights(path, digest=None)
     with pytest.raises(WeightsError, match="is not a file"):
         finetune("net", photos, weights=str(path), output=tmp_path / "run", registry=registry, device="cpu")

@@ -286,4 +286,6 @@ def test_every_check_of_a_plugin_has_one_result(shelf: Any) -> None:
         "plugin.datasets": "it provides no data sets",
         "plugin.sources": "it provides no data sources",
         "plugin.drawn": "it is above level static",
+        "plugin.finds": "it is above level static",
+        "plugin.tracked": "it is above level static",
     }

@@ -19,6 +19,7 @@ FILES = (
     "pyproject.toml",
     "src/zoo_acme/__init__.py",
     "src/zoo_acme/network.py",
+    "src/zoo_acme/plugin.py",
     "tests/test_conformance.py",
 )
 

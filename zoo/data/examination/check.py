@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from zoo.data.channels import RGB
 from zoo.data.examination.examine import examine_files
 from zoo.data.examination.findings import Finding, list_findings
 from zoo.data.examination.traits import Traits
@@ -55,7 +56,9 @@ class Examined:
     traits: Mapping[bytes, Traits]
 
 
-def examine_source(value: Any, options: DataOptions, *, registry: Registry, progress: Progress) -> Examination:
+def examine_source(
+    value: Any, options: DataOptions, *, registry: Registry, progress: Progress, channels: int = RGB
+) -> Examination:
     """Decode every image of a data source, and list what is unusual or wrong about the images.
 
     Args:
@@ -63,6 +66,7 @@ def examine_source(value: Any, options: DataOptions, *, registry: Registry, prog
         options: How to find the images.
         registry: Where to look up the names of data sets.
         progress: Where to report progress.
+        channels: Number of channels of the input.
 
     Raises:
         DataError: If the images cannot be listed.
@@ -71,10 +75,12 @@ def examine_source(value: Any, options: DataOptions, *, registry: Registry, prog
         OptionError: If an option does not apply to this data source.
     """
     listing = list_images(value, options, registry=registry, progress=progress)
-    return summarize(examine_listing(listing, name_source(value), progress=progress))
+    return summarize(examine_listing(listing, name_source(value), progress=progress, channels=channels))
 
 
-def examine_listing(listing: Listing, origin: str, *, keep: Views | None = None, progress: Progress) -> Examined:
+def examine_listing(
+    listing: Listing, origin: str, *, keep: Views | None = None, progress: Progress, channels: int = RGB
+) -> Examined:
     """Decode every image of a listing.
 
     Args:
@@ -82,11 +88,12 @@ def examine_listing(listing: Listing, origin: str, *, keep: Views | None = None,
         origin: Name of the data source.
         keep: Cache that receives the decoded images.
         progress: Where to report progress.
+        channels: Number of channels of the input.
     """
     for note in listing.notes:
         progress.say(f"note: {note}")
     labels = {name: label for label, name in enumerate(_list_classes(listing))}
-    good, bad, traits = examine_files(listing.files, labels, keep=keep, progress=progress)
+    good, bad, traits = examine_files(listing.files, labels, keep=keep, progress=progress, channels=channels)
     return Examined(listing, origin, tuple(good), tuple(bad), traits)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from zoo.data.channels import GRAY, RGB
 from zoo.data.cores import count_cores
 from zoo.data.decode import decoded, quiet_pillow
 from zoo.data.decoding_threads import start_threads
@@ -29,7 +30,12 @@ _Examined = tuple[bytes, Traits] | LeftOut
 
 
 def examine_files(
-    files: Sequence[ImageFile], labels: Mapping[str, int], *, keep: Views | None = None, progress: Progress
+    files: Sequence[ImageFile],
+    labels: Mapping[str, int],
+    *,
+    keep: Views | None = None,
+    progress: Progress,
+    channels: int = RGB,
 ) -> tuple[list[Sample], list[LeftOut], dict[bytes, Traits]]:
     """Decode files.
 
@@ -44,20 +50,22 @@ def examine_files(
         labels: Label of each class.
         keep: Cache that receives the decoded images.
         progress: Where to report progress.
+        channels: Number of channels of the input, as in `zoo.data.decode.decode_image`.
     """
     good: list[Sample] = []
     bad: list[LeftOut] = []
     traits: dict[bytes, Traits] = {}
-    known = read_known()
+    known = read_known() if channels in (GRAY, RGB) else Known({})  # Other files can be decoded to other channels.
     with quiet_pillow(), progress.track("examining images", len(files)) as advance:
-        for file, result in _examine_each(files, partial(_examine, keep, known)):
+        for file, result in _examine_each(files, partial(_examine, keep, known, channels)):
             if isinstance(result, LeftOut):
                 bad.append(result)
             else:
                 digest, traits[digest] = result
                 good.append(Sample(file, labels[file.class_name], digest))
             advance(1)
-    add_known({digest: found for digest, found in traits.items() if digest not in known})
+    if channels in (GRAY, RGB):
+        add_known({digest: found for digest, found in traits.items() if digest not in known})
     return good, bad, traits
 
 
@@ -73,14 +81,14 @@ def _examine_each(
         pool.shutdown(cancel_futures=True)  # This also runs after Ctrl-C.
 
 
-def _examine(keep: Views | None, known: Known, file: ImageFile) -> _Examined:
+def _examine(keep: Views | None, known: Known, channels: int, file: ImageFile) -> _Examined:
     """Return the SHA-256 of a file that can be decoded, and its traits."""
     try:
         data = read_image(file)
         digest = hashlib.sha256(data).digest()
         if digest in known:
             return digest, known[digest]
-        with decoded(data) as image:
+        with decoded(data, channels=channels) as image:
             traits = measure_traits(image)
             if keep and not image.peak:  # The white level of 16-bit images is not known yet.
                 keep.offer(file.split, digest, image.pixels)

@@ -27,6 +27,7 @@ _OF_MARK = {
 _RANKS = {kind.code: rank for rank, kind in enumerate(KINDS)}
 #: Suffixes of each format. Formats that are not listed may have any suffix.
 _SUFFIXES = {
+    "NPY": (".npy",),
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "MPO": (".jpg", ".jpeg", ".mpo"),
     "PNG": (".png",),

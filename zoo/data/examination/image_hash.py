@@ -1,47 +1,54 @@
 """A perceptual hash of 63 bits: images that were re-encoded or resized have nearly the same hash.
 
 The hash consists of the signs of low frequencies, as in Zauner 2010, "Implementation and benchmarking of perceptual
-image hash functions". In 396 photos of insects, a different size, format or quality changed at most two bits in a
-sample of 99, a crop of 5% about eight, and two unrelated photos differed in at least 14.
+image hash functions". In 396 photos of insects, a different size, format or quality changed at most six bits in a
+sample of 99, a crop of 5% five or six, and two unrelated photos differed in at least 14.
 """
 
 from __future__ import annotations
 
 import math
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]  # torchvision has no types
+
+from zoo.data.channels import RGB
 
 #: Height and width to which an image is shrunk, in pixels.
 SIDE = 32
 #: Only every second, third, ... row and column of a large image is used, so that this many pixels remain in the shorter
-#: direction. Shrinking a photo of 6 million pixels then takes a fiftieth of the time, and as many copies are found.
-_MIN_SIDE = 160
+#: direction. A photo of 6 million pixels then takes a fiftieth of the time to shrink.
+_MIN_SIDE = 96
 #: Number of frequencies in each direction.
 _FREQUENCIES = 8
 #: Smallest difference between the darkest and the brightest pixel of a shrunk image whose hash means anything.
 MIN_CONTRAST = 8
-#: Weights of red, green and blue in brightness (ITU-R BT.601).
-_BRIGHTNESS = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
 #: Rows of the discrete cosine transform (DCT-II), of shape (frequencies, side).
-_COSINES = torch.cos(math.pi / SIDE * (torch.arange(SIDE) + 0.5) * torch.arange(_FREQUENCIES)[:, None])
+_COSINES = np.cos(math.pi / SIDE * (np.arange(SIDE) + 0.5) * np.arange(_FREQUENCIES)[:, None])
 
 
-def shrink(pixels: Tensor) -> Tensor:
-    """Shrink an image, uint8 of shape (3, H, W), to its brightness, float32 of shape (32, 32) from 0 to 255."""
+def shrink(pixels: Tensor) -> NDArray[np.uint8]:
+    """Shrink an image, uint8 of shape (C, H, W), to its brightness, uint8 of shape (32, 32).
+
+    The brightness of images that are not RGB is the mean of their channels.
+    """
     step = max(min(pixels.shape[1:]) // _MIN_SIDE, 1)
-    small: Tensor = functional.resize(pixels[:, ::step, ::step], [SIDE, SIDE], antialias=True)
-    return (small * _BRIGHTNESS).sum(0)
+    sampled = pixels[:, ::step, ::step].permute(1, 2, 0).contiguous().numpy()
+    if len(pixels) != RGB:
+        sampled = sampled.mean(2).round().astype(np.uint8)
+    # Pillow and numpy take a third of the time that torch takes, whose operators are made for larger arrays.
+    return np.asarray(Image.fromarray(sampled).convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR))
 
 
-def hash_image(shrunk: Tensor) -> int:
+def hash_image(shrunk: NDArray[np.uint8]) -> int:
     """Return the hash of an image from `shrink`; 0 if it has nearly no contrast.
 
     The hash of any other image is above 0.
     """
-    if shrunk.max() - shrunk.min() < MIN_CONTRAST:
+    if int(shrunk.max()) - int(shrunk.min()) < MIN_CONTRAST:
         return 0
-    frequencies = (_COSINES @ shrunk @ _COSINES.T).flatten()[1:]  # The first one is the mean brightness.
-    bits = (frequencies > frequencies.median()).tolist()
-    return int("".join("01"[bit] for bit in bits), 2)
+    frequencies = (_COSINES @ shrunk @ _COSINES.T).ravel()[1:]  # The first one is the mean brightness.
+    bits = frequencies > np.median(frequencies)
+    return int.from_bytes(np.packbits(bits).tobytes()) >> 1

@@ -21,13 +21,13 @@ from zoo.files.versions import read_versions
 
 #: Increase this number when a hash changes, or when zoo reads or refuses different files. Traits that were recorded
 #: before are then not used any more.
-VERSION = 2
+VERSION = 3
 #: Packages whose versions affect which files can be decoded, and to which pixels.
 _DECODERS = ("zoo", "torch", "torchvision", "pillow")
 #: Limits that affect which files can be decoded.
 _LIMITS = (DECODING_BYTES, IMAGE_BYTES, JPEG_SCANS, PIXELS)
 #: A line: the SHA-256 of an image's bytes and its packed traits, both in hex. The traits begin with a known format.
-_LINE = re.compile(rb"([0-9a-f]{64}) (0[0-9][0-9a-f]{%d})\n" % (2 * PACKED_SIZE - 2))
+_LINE = re.compile(rb"([0-9a-f]{64}) (0[0-9a][0-9a-f]{%d})\n" % (2 * PACKED_SIZE - 2))
 
 
 class Known(Mapping[bytes, Traits]):

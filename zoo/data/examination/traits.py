@@ -9,8 +9,8 @@ from zoo.data.decode import Decoded
 from zoo.data.examination.image_hash import hash_image, shrink
 from zoo.data.marks import Mark
 
-#: Formats by the number that stands for them in packed traits, which has one decimal digit.
-_FORMATS = ("", "JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "HEIF")
+#: Formats by the number that stands for them in packed traits, which has one hex digit.
+_FORMATS = ("", "JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "HEIF", "NPY")
 _PACKED = struct.Struct("<BBHIIBBQ")
 PACKED_SIZE = _PACKED.size
 
@@ -47,5 +47,5 @@ def measure_traits(image: Decoded) -> Traits:
     """Measure the traits of a decoded image."""
     shrunk = shrink(image.pixels)
     height, width = image.pixels.shape[1:]
-    darkest, brightest = round(shrunk.min().item()), round(shrunk.max().item())
+    darkest, brightest = int(shrunk.min()), int(shrunk.max())
     return Traits(image.format, image.marks, image.peak, width, height, darkest, brightest, hash_image(shrunk))

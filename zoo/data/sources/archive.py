@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, NoReturn
 
-from zoo.data.sources.compressed import ZIP, open_decompressed, read_magic
-from zoo.data.sources.safe_tar import HeaderRefused, SafeTar
-from zoo.data.sources.zip_names import decode_name
 from zoo.errors import DataError, ZooError
+from zoo.files.compressed import ZIP, open_decompressed, read_magic
 from zoo.files.limits import DEPTH, MEMBERS, MEMBERS_PER_KIB, UNPACKED_BYTES, UNPACKED_RATIO
+from zoo.files.safe_tar import HeaderRefused, SafeTar
+from zoo.files.zip_names import decode_name
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,9 @@ from zoo.data.listing import LeftOut
 from zoo.errors import DataError
 
 _JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
-IMAGE_SUFFIXES = (*_JPEG_SUFFIXES, ".png", ".gif", ".webp", ".avif", ".heic", ".heif", ".bmp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (*_JPEG_SUFFIXES, ".png", ".gif", ".webp", ".avif", ".heic", ".heif", ".bmp", ".tif", ".tiff", ".npy")
+#: Suffixes of images in shards, where a .npy file usually holds features of the image with the same name.
+SHARD_SUFFIXES = IMAGE_SUFFIXES[:-1]
 
 #: Files and folders that operating systems, network drives and tools add, in lowercase.
 _SYSTEM_NAMES = {

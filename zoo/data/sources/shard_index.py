@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import IO
 
 from zoo.data.sources.columns import NAMES
-from zoo.data.sources.entries import IMAGE_SUFFIXES
+from zoo.data.sources.entries import SHARD_SUFFIXES
 from zoo.data.sources.json_record import parse_record
-from zoo.data.sources.safe_tar import SafeTar
 from zoo.errors import DataError
 from zoo.files.atomic import atomic_write
 from zoo.files.cache import cache_folder, make_key
 from zoo.files.limits import LABEL_BYTES
 from zoo.files.paths import read_file
+from zoo.files.safe_tar import SafeTar
 from zoo.files.schema import ShardIndex
 from zoo.files.validation import Invalid, parse_json
 
@@ -92,11 +92,11 @@ def _scan(file: IO[bytes], field: str | None) -> list[Entry]:
             if not member.isreg() or member.issparse():
                 continue
             place = (member.name, member.offset_data, member.size)
-            if suffix in IMAGE_SUFFIXES:
+            if suffix in SHARD_SUFFIXES:
                 if key in images:
                     raise DataError(f"its members {images[key][0]!r} and {member.name!r} have the same key")
                 images[key] = place
-            elif suffix.endswith(tuple(IMAGE_SUFFIXES)):
+            elif suffix.endswith(tuple(SHARD_SUFFIXES)):
                 others.append((*place, None))
             elif field != "" and (suffix == ".cls" or (suffix == ".json" and key not in labels)):
                 _add_label(labels if suffix == ".cls" else records, key, member.name, _read_label(shard, member, field))

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from zoo.data.listing import show_names
-from zoo.data.sources.entries import IMAGE_SUFFIXES, Entries, list_entries
+from zoo.data.sources.entries import SHARD_SUFFIXES, Entries, list_entries
 from zoo.data.split_names import count_splits, find_split_of_file
 from zoo.errors import DataError
 
@@ -51,7 +51,7 @@ def find_shards(path: Path, entries: Entries | None = None) -> tuple[Path, ...]:
     if path.is_file():
         return ()
     entries = entries or list_entries(path)
-    if entries.folders or any(file.suffix.lower() in IMAGE_SUFFIXES for file in entries.files):
+    if entries.folders or any(file.suffix.lower() in SHARD_SUFFIXES for file in entries.files):
         return ()
     return tuple(file for file in entries.files if file.suffix.lower() == SUFFIX)
 
@@ -60,7 +60,7 @@ def is_unpacked_shard(folder: Path) -> bool:
     """Return whether a folder contains images and their labels, like a shard that was unpacked by mistake."""
     files = list_entries(folder).files
     labels = {file.name.partition(".")[0] for file in files if file.suffix.lower() in (".cls", ".json")}
-    return any(file.name.partition(".")[0] in labels for file in files if file.suffix.lower() in IMAGE_SUFFIXES)
+    return any(file.name.partition(".")[0] in labels for file in files if file.suffix.lower() in SHARD_SUFFIXES)
 
 
 def divide_shards(shards: Sequence[Path]) -> dict[Path, str | None]:

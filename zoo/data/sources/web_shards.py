@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from zoo.data.listing import show_names
-from zoo.data.sources.safe_tar import SafeTar
 from zoo.data.sources.shard_names import expand_pattern, is_pattern
 from zoo.errors import DataError
 from zoo.files.atomic import atomic_write
 from zoo.files.cache import cache_folder, writing_cache
 from zoo.files.download import fetch_versioned, has_changed, sha256_of
 from zoo.files.remote_version import forget_version_of
+from zoo.files.safe_tar import SafeTar
 
 if TYPE_CHECKING:
     from zoo.progress import Progress

@@ -102,6 +102,9 @@ def split_head_only(network: Network, frozen: Frozen, images: Tensor) -> HeadOnl
     """
     if reason := network.backbone.unsupported.get("cached_features"):
         raise CannotSplit(reason)
+    if names := network.head.parameters:
+        # They are used outside of the layers. If they do not change the logits yet, comparing logits proves nothing.
+        raise CannotSplit(f"the head has parameters outside of its layers: {', '.join(names)}")
     with torch.no_grad(), fork_generators(images.device), preserved_buffers(network.model):
         tail = HeadOnly(_find_branches(network, frozen, images), network.head.paths)
         verify_logits(tail, network.model, frozen, images)

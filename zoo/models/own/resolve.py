@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import torch
@@ -13,6 +13,7 @@ from zoo.models.blocks import list_blocks
 from zoo.models.containers import get_module
 from zoo.models.head import get_head, is_below_any, replace_head
 from zoo.models.layout import exclude_head, find_blocks, find_head
+from zoo.models.output_field import describe_output, list_tensor_fields
 from zoo.models.own.own_network import OwnNetwork, make_spec, require_layer
 from zoo.models.trace import CannotTrace, Trace, trace
 from zoo.plugin import BackboneSpec, BlockSpec, InputSpec
@@ -39,6 +40,7 @@ def resolve_own(own: OwnNetwork, recipe: Recipe) -> Resolved:
         torch.manual_seed(recipe.seed)
         model = own.build()
         traced = _trace(own, model, expected.size)
+        _refuse_fields(own, traced.output)
         head = _choose_head(own, model, traced)
         blocks = _choose_blocks(own, model, head, traced)
         spec = make_spec(own, model, head, blocks, expected)
@@ -65,8 +67,23 @@ def _trace(own: OwnNetwork, model: nn.Module, size: tuple[int, int, int]) -> Tra
     except CannotTrace as error:
         raise OptionError(
             f"{own.asked} cannot process images of {'x'.join(map(str, size))}: {error}; set `image_size` to the height "
-            "and width that it expects."
+            "and width that it expects, and `channels` to the number of channels."
         ) from error
+
+
+def _refuse_fields(own: OwnNetwork, output: object) -> None:
+    """Require that the network returns logits, not an object that contains them.
+
+    Raises:
+        OptionError: If it returns an object. The message shows the hook that makes it return one of the fields.
+    """
+    if fields := list_tensor_fields(output):
+        field = "logits" if "logits" in fields else min(fields)
+        chosen = f'output["{field}"]' if isinstance(output, Mapping) else f"output.{field}"
+        raise OptionError(
+            f"{own.asked} returns {describe_output(output)}, not logits; choose one of them with a hook before you "
+            f"pass the network: `network.register_forward_hook(lambda module, images, output: {chosen})`."
+        )
 
 
 def _choose_head(own: OwnNetwork, model: nn.Module, traced: Trace) -> str:

@@ -140,7 +140,7 @@ def _read(path: Path, key: str | None) -> Found:
 
 
 def _read_safetensors(path: Path, key: str | None) -> Found:
-    tensors = read_weights(path, sha256=None)
+    tensors = read_weights(path, digest=None)
     with safe_open(path, framework="pt") as file:
         if "zoo_format" in (file.metadata() or {}):
             raise WeightsError(f"{path} is the model of a run; pass it to `weights` without converting it")

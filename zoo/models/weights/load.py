@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
-from zoo.errors import PluginError, WeightsError
+from zoo.errors import WeightsError
 from zoo.models.head import Head, get_head, is_below_any, replace_head
 from zoo.models.weights.choose import WeightsSource
+from zoo.models.weights.converting import convert_tensors, needs_conversion
 from zoo.models.weights.locate import locate_weights
 from zoo.models.weights.misfits import find_misfits, find_unusable, list_misshapen
 from zoo.models.weights.prefix import Selection, select_tensors
@@ -18,8 +19,7 @@ from zoo.models.weights.shorten import shorten
 from zoo.plugin import BackboneSpec
 from zoo.progress import Progress
 from zoo.registry.head_design import HeadDesign
-from zoo.registry.plugins.isolation import naming_place
-from zoo.registry.plugins.place import find_definition
+from zoo.registry.pin import find_digest
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ def read_initial_tensors(source: WeightsSource, progress: Progress) -> Mapping[s
         WeightsError: If the file is missing, is damaged or cannot be downloaded.
     """
     if source.file is not None:
-        return read_weights(source.file, sha256=None)
+        return read_weights(source.file, digest=None)
     if source.weights is None:
         return {}
-    return read_weights(locate_weights(source.weights, progress), sha256=source.weights.sha256)
+    return read_weights(locate_weights(source.weights, progress), digest=find_digest(source.weights))
 
 
 def load_tensors(
@@ -105,24 +105,14 @@ def _convert(
     backbone: BackboneSpec, model: nn.Module, source: WeightsSource, selection: Selection, head: Head
 ) -> Mapping[str, Tensor]:
     """Map the names in a file to the model's names, if they differ."""
-    default = backbone.default_weights
-    tensors, tag = selection.tensors, source.tag or (default.tag if default else None)
-    if source.header or backbone.convert is None or tag is None or tensors.keys() <= model.state_dict().keys():
-        return tensors
+    if not needs_conversion(backbone, model, source, selection.tensors):
+        return selection.tensors
     try:
-        with naming_place(f"{backbone.name} cannot convert the tensors of {source.file or source.label}"):
-            converted = backbone.convert(tag, tensors)
+        return convert_tensors(backbone, model, source, selection.tensors)
     except WeightsError:
         # The tensors belong to a different backbone. This error names them, as for a backbone that converts nothing.
         _refuse_misfits(source, model.state_dict(), selection, head)
         raise
-    are_tensors = isinstance(converted, Mapping) and all(
-        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in converted.items()
-    )
-    if not are_tensors:
-        place = find_definition(backbone.convert)
-        raise PluginError(f"convert(){place} of {backbone.name} must return a mapping from names to tensors.")
-    return converted
 
 
 def _fit_head(backbone: BackboneSpec, model: nn.Module, head: Head, selection: Selection) -> Iterable[str]:

@@ -1,7 +1,8 @@
 """Locate a weights file: on this disk, in a cache, or by downloading it.
 
 Files in the caches of other tools are used where they are, and are never written to. A pickle can run code when it is
-loaded, so it is accepted only if a plugin pins the SHA-256 of that file. Everything else must be safetensors.
+loaded, so it is accepted only if a plugin pins a digest of that file. Everything else must be safetensors. Of a file in
+an archive, only the file is kept.
 """
 
 from __future__ import annotations
@@ -14,21 +15,24 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from zoo.errors import WeightsError
-from zoo.files.cache import cache_folder
-from zoo.files.download import fetch, sha256_of
-from zoo.files.http import cache_name, file_name
+from zoo.files.atomic import atomic_write
+from zoo.files.cache import cache_folder, writing_cache
+from zoo.files.download import fetch_pinned
+from zoo.files.http import cache_name
 from zoo.files.hub_caches import find_in_hub_cache, find_in_torch_cache
+from zoo.files.member import extract_member
 from zoo.models.weights.read import PICKLES, make_unpinned_error, read_suffix
 from zoo.plugin import WeightsSpec
 from zoo.progress import Progress
+from zoo.registry.pin import describe_weak_pin, find_digest, name_weights_file
 
 
 def locate_weights(weights: WeightsSpec, progress: Progress) -> Path:
     """Return the path of a weights file, and download the file if it is not on this machine.
 
     The file is looked for at its ``file:`` address, in zoo's cache, and in the caches of torch and the Hugging Face
-    Hub. If a SHA-256 is pinned, a file in another tool's cache must match it. A file in torch's cache is used only if
-    a SHA-256 is pinned.
+    Hub. If a digest is pinned, a file in another tool's cache must match it. A file in torch's cache is used only if
+    a digest is pinned.
 
     Raises:
         WeightsError: If there is no such file.
@@ -40,8 +44,10 @@ def locate_weights(weights: WeightsSpec, progress: Progress) -> Path:
         return found
     if is_refused(weights):
         raise make_unpinned_error(url)  # before a large download that could not be used
+    if found is None and (weak := describe_weak_pin(weights)):
+        progress.say(f"note: {weak}")
     # The size is not checked, because the published size may be rounded.
-    return fetch(url, own, sha256=weights.sha256, size=None, progress=progress)
+    return fetch_pinned(url, own, find_digest(weights), weights.member, progress)
 
 
 def find_weights(weights: WeightsSpec, progress: Progress) -> Path | None:
@@ -57,7 +63,7 @@ def find_weights(weights: WeightsSpec, progress: Progress) -> Path | None:
         path = Path(url2pathname(urlsplit(url).path))
         if not path.is_file():
             raise WeightsError(f"weights {weights.tag!r} should be at {path} but are missing; reinstall their plugin")
-        return path
+        return path if weights.member is None else _unpack(path, weights)
     if is_refused(weights):
         return None
     own = _own_path(weights, url)
@@ -84,32 +90,46 @@ def is_on_this_machine(weights: WeightsSpec) -> bool:
 
 def is_refused(weights: WeightsSpec) -> bool:
     """Return whether zoo does not read a file, because it is a pickle that could run code."""
-    return read_suffix(file_name(str(weights.url))) in PICKLES and weights.sha256 is None
+    return read_suffix(name_weights_file(weights)) in PICKLES and find_digest(weights) is None
 
 
 def _own_path(weights: WeightsSpec, url: str) -> Path:
     return cache_folder() / "weights" / _cache_name(weights, url)
 
 
+def _unpack(archive: Path, weights: WeightsSpec) -> Path:
+    """Return the member of an archive on this machine, which is in the cache after the first call."""
+    own, member = _own_path(weights, str(weights.url)), str(weights.member)
+    if not own.exists():
+        with writing_cache(own.parent):
+            own.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(own) as temporary:
+                extract_member(archive, member, temporary)
+    return own
+
+
 def _find_mismatch(path: Path, weights: WeightsSpec) -> str | None:
     """Return why a file in another tool's cache cannot be used, or None if it can."""
     try:
-        if weights.sha256 is not None and not (found := sha256_of(path)).startswith(weights.sha256):
-            return f"its SHA-256 is {found}, not {weights.sha256}"
+        digest = find_digest(weights)
+        return None if digest is None else digest.find_mismatch(path)
     except OSError as error:
         return f"it cannot be read ({error.strerror or error})"
-    return None
 
 
 def _find_elsewhere(weights: WeightsSpec, url: str) -> Iterator[Path]:
+    if weights.member is not None:
+        return iter(())  # these caches contain the archive
     if url.startswith("hf://"):
         return find_in_hub_cache(url)
-    if weights.sha256 is not None:
+    if find_digest(weights) is not None:
         return find_in_torch_cache(url)
     return iter(())  # files of the same name can have different content
 
 
 def _cache_name(weights: WeightsSpec, url: str) -> str:
-    """Return a file name that is unique for the address and the SHA-256, and valid in every file system."""
-    identity = hashlib.sha256(f"{url} {weights.sha256 or ''}".encode()).hexdigest()
-    return f"{identity[:16]}-{cache_name(url)}"
+    """Return a file name that is unique for the address and the digest, and valid in every file system."""
+    digest = find_digest(weights)
+    inside = "" if weights.member is None else f" {weights.member}"
+    identity = hashlib.sha256(f"{url} {digest.value if digest else ''}{inside}".encode()).hexdigest()
+    return f"{identity[:16]}-{cache_name(weights.member or url)}"

@@ -1,4 +1,4 @@
-"""Read the tensors of a weights file, which is safetensors, or a pickle whose SHA-256 is pinned."""
+"""Read the tensors of a weights file, which is safetensors, or a pickle that is pinned by a digest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.errors import WeightsError
-from zoo.files.download import sha256_of
+from zoo.files.digest import Digest
 from zoo.files.http import file_name
 from zoo.models.weights.torch_file import describe_content, is_torch_file, read_torch_file
 from zoo.plugin.weights_spec import FILE_SUFFIXES
@@ -22,30 +22,33 @@ PICKLES = frozenset(FILE_SUFFIXES) - {".safetensors"}
 SUFFIX = re.compile(rf"({'|'.join(map(re.escape, FILE_SUFFIXES))})+$", flags=re.IGNORECASE)
 
 
-def read_weights(path: Path, *, sha256: str | None) -> dict[str, Tensor]:
+def read_weights(path: Path, *, digest: Digest | None) -> dict[str, Tensor]:
     """Read the tensors of a weights file.
 
     Args:
-        path: A .safetensors file, or a file that torch.save wrote if ``sha256`` is not None.
-        sha256: The pinned SHA-256 of the file: all 64 hex digits, or at least the first 8; None to skip the check.
+        path: A .safetensors file, or a file that torch.save wrote if ``digest`` is not None.
+        digest: The pinned digest of the file, with at least 8 hex digits; None to skip the check. A weak digest is
+            enough for a pickle, because nothing but tensors is loaded from it.
 
     Returns:
         The tensors by name, on the CPU. They are memory-mapped if the format allows it.
 
     Raises:
-        WeightsError: If the file is missing, is damaged, has a different SHA-256, or contains anything but tensors.
+        WeightsError: If the file is missing, is damaged, has a different digest, or contains anything but
+            tensors.
     """
     suffix = read_suffix(path.name)
     try:
         if not path.is_file():
             problem = "is a folder" if path.is_dir() else "is not a file" if path.exists() else "does not exist"
             raise WeightsError(f"{path} {problem}; pass a .safetensors file")
-        if len(sha256 or "") < 8 and suffix != ".safetensors" and (suffix in PICKLES or is_torch_file(path)):
+        is_pinned = digest is not None and len(digest.value) >= 8
+        if not is_pinned and suffix != ".safetensors" and (suffix in PICKLES or is_torch_file(path)):
             raise make_unpinned_error(str(path))
         if suffix not in PICKLES | {".safetensors"}:
             raise WeightsError(f"{path} is not a weights file that zoo can read; pass a .safetensors file")
-        if sha256 is not None:
-            _check_digest(path, sha256)
+        if digest is not None:
+            _check_digest(path, digest)
         return _read_safetensors(path) if suffix == ".safetensors" else _read_pickle(path)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror or error})") from error
@@ -74,17 +77,16 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     return find_tensors(str(path), read_torch_file(path)).tensors
 
 
-def _check_digest(path: Path, sha256: str) -> None:
-    found = sha256_of(path)
-    if not found.startswith(sha256.lower()):
+def _check_digest(path: Path, digest: Digest) -> None:
+    if mismatch := digest.find_mismatch(path):
         raise WeightsError(
-            f"{path} is damaged or is a different file: its SHA-256 is {found}, not {sha256}; "
+            f"{path} is damaged or is a different file: {mismatch}; "
             "delete it to download it again, or reinstall the plugin that provides it"
         )
 
 
 def make_unpinned_error(source: str) -> WeightsError:
-    """Return the error for a pickle whose SHA-256 no plugin pins.
+    """Return the error for a pickle that no plugin pins by a digest.
 
     Args:
         source: Path or URL of the pickle.

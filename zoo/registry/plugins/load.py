@@ -16,6 +16,7 @@ import pluggy
 
 from zoo.errors import PluginError
 from zoo.plugin import API_VERSION, BackboneSpec, DatasetSpec, Hooks, SourceSpec
+from zoo.plugin.hooks import ACCEPTED_VERSIONS
 from zoo.plugin.made_specs import MadeSpecs, recording_specs
 from zoo.registry.plugins.crash_note import naming_if_slow
 from zoo.registry.plugins.isolation import Output, failing_as_plugin_error, isolated
@@ -194,12 +195,13 @@ def check_version(module: object) -> tuple[State, str]:
     """Return the state of a plugin according to the version in its module, and the reason if it is not ``ok``."""
     version = getattr(module, "ZOO_API", None)
     if type(version) is not int:
-        return "broken", f"its ZOO_API is {version!r}; it must be {API_VERSION}."
-    if version != API_VERSION:
+        return "broken", f"its ZOO_API is {version!r}; it must be {' or '.join(map(str, ACCEPTED_VERSIONS))}."
+    if version not in ACCEPTED_VERSIONS:
         advice = "upgrade zoo" if version > API_VERSION else "upgrade the plugin"
+        accepted = " and ".join(map(str, ACCEPTED_VERSIONS))
         return (
             "incompatible",
-            f"it was written for plugin API {version}, but this zoo supports {API_VERSION}; {advice}.",
+            f"it was written for plugin API {version}, but this zoo accepts {accepted}; {advice}.",
         )
     return "ok", ""
 

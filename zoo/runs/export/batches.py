@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from zoo.data.channels import GRAY, RGB
 from zoo.data.decode import decoded, quiet_pillow
 from zoo.data.marks import Mark
 from zoo.errors import DataError, RunError
@@ -38,12 +39,12 @@ class Batch:
     size: tuple[int, int] | None = None
 
     def read(self, classifier: Classifier) -> Tensor:
-        """Return the input of the model, of shape (N, 3, H, W), as the run prepares it."""
+        """Return the input of the model, of shape (N, C, H, W), as the run prepares it."""
         height, width = self.size or (None, None)
-        inputs = []
+        inputs, channels = [], classifier.header.input.size[0]
         for path in self.paths:
-            with quiet_pillow(), decoded(path) as image:
-                inputs.append(classifier.transform(image.pixels[:, :height, :width]))
+            with quiet_pillow(), decoded(path, channels=channels) as image:
+                inputs.append(classifier.transform.steps(image.pixels[:, :height, :width]))
         return torch.stack(inputs)
 
 
@@ -58,8 +59,14 @@ class ValidationImages:
     reason: str
 
 
-def find_images(folder: RunFolder, progress: Progress) -> ValidationImages:
-    """Find the validation images of a run, at most `MAX_IMAGES` of them, evenly spaced."""
+def find_images(folder: RunFolder, channels: int, progress: Progress) -> ValidationImages:
+    """Find the validation images of a run, at most `MAX_IMAGES` of them, evenly spaced.
+
+    Args:
+        folder: Run folder.
+        channels: Number of channels of the input.
+        progress: Receives the progress.
+    """
     try:
         paths = [item.path for item in read_predictions(folder) if item.split == "val"]
     except RunError as error:
@@ -69,7 +76,7 @@ def find_images(folder: RunFolder, progress: Progress) -> ValidationImages:
     usable = []
     with quiet_pillow(), progress.track("finding images", len(chosen)) as advance:
         for path in chosen:
-            usable += [path] if _is_usable(path) else []
+            usable += [path] if _is_usable(path, channels) else []
             advance(1)
     missing = len(chosen) - len(usable)
     reasons = [f"{len(paths)} were reduced to {len(chosen)}"] if len(chosen) < len(paths) else []
@@ -77,21 +84,29 @@ def find_images(folder: RunFolder, progress: Progress) -> ValidationImages:
     return ValidationImages(tuple(usable), len(paths), ", and ".join(reasons))
 
 
-def _is_usable(path: Path) -> bool:
-    """Return whether Pillow alone reads an image as zoo does; it does not for 16 bits and CMYK."""
+def _is_usable(path: Path, channels: int) -> bool:
+    """Return whether Pillow or NumPy alone reads an image as zoo does; they do not for 16 bits and CMYK."""
     try:
-        with Image.open(path) as image:
-            modes = _MODES if image.format != "JPEG" else ("L", "RGB")
-            if image.mode not in modes:
-                return False
-        with decoded(path) as read:
+        is_array = path.suffix.lower() == ".npy" and channels not in (GRAY, RGB)
+        if not is_array:
+            with Image.open(path) as image:
+                modes = _MODES if image.format != "JPEG" else ("L", "RGB")
+                if image.mode not in (modes if channels in (GRAY, RGB) else ("RGBA",)):
+                    return False
+        with decoded(path, channels=channels) as read:
             return Mark.DEEP not in read.marks
     except (OSError, DataError, ValueError, Image.DecompressionBombError):
         return False
 
 
-def list_batches(golden: Sequence[Path], images: Sequence[Path]) -> Iterator[Batch]:
-    """List the batches: each golden image and each image alone, and batches of several images that are cropped."""
+def list_batches(golden: Sequence[Path], images: Sequence[Path], channels: int) -> Iterator[Batch]:
+    """List the batches: each golden image and each image alone, and batches of several images that are cropped.
+
+    Args:
+        golden: Golden images.
+        images: Validation images.
+        channels: Number of channels of the input.
+    """
     for path in (*golden, *images):
         yield Batch((path,))
     for paths in filter(None, (golden, images)):
@@ -99,18 +114,18 @@ def list_batches(golden: Sequence[Path], images: Sequence[Path]) -> Iterator[Bat
         for count in SIZES[1:]:
             for _ in range(min(_CROPPED, -(-len(paths) // count))):
                 group = tuple(islice(endless, count))
-                yield Batch(group, _find_odd_size(group))
+                yield Batch(group, _find_odd_size(group, channels))
 
 
-def _find_odd_size(paths: Sequence[Path]) -> tuple[int, int]:
+def _find_odd_size(paths: Sequence[Path], channels: int) -> tuple[int, int]:
     """Return the largest odd height and width that all images have."""
     with quiet_pillow():
-        sizes = [_read_size(path) for path in paths]
+        sizes = [_read_size(path, channels) for path in paths]
     height, width = (min(sides) for sides in zip(*sizes, strict=True))
     return height - 1 + height % 2 or 1, width - 1 + width % 2 or 1
 
 
-def _read_size(path: Path) -> tuple[int, int]:
-    with decoded(path) as image:
+def _read_size(path: Path, channels: int) -> tuple[int, int]:
+    with decoded(path, channels=channels) as image:
         height, width = image.pixels.shape[1:]
         return height, width

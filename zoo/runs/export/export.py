@@ -94,7 +94,7 @@ def export_run(  # noqa: PLR0913  # a public entry point; all but two arguments 
     RunFolder.refuse_used(target)
     classifier = load(folder.path, model=model, device="cpu", registry=registry, progress=progress)
     plan = Plan.of(classifier, format, place)
-    images = find_images(folder, progress)
+    images = find_images(folder, classifier.header.input.size[0], progress)
     for parent in reversed(target.absolute().parents):
         make_folder(parent)
     with atomic_run_write(target) as temporary:
@@ -140,7 +140,7 @@ def _write(plan: Plan, backbone: BackboneSpec, folder: Path) -> None:
 
 
 def _prove(plan: Plan, folder: Path, images: ValidationImages, target: Path, progress: Progress) -> Export:
-    golden = draw_golden(folder / FOLDER)
+    golden = draw_golden(folder / FOLDER, plan.classifier.header.input.size[0])
     parity, rows = prove(plan, folder, golden, images, progress)
     write_probabilities(folder / FOLDER, golden, plan.classifier.classes, rows.tolist())
     count = len(images.paths)

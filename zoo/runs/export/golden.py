@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from zoo.data.channels import RGB, count_decoded
 from zoo.progress.printable import escape_json
 
 FOLDER, PROBABILITIES = "golden", "probabilities.json"
@@ -20,21 +21,27 @@ SIZES = ((301, 457), (613, 227), (97, 131))
 _SEED = 2026
 
 
-def draw_golden(folder: Path) -> list[Path]:
+def draw_golden(folder: Path, channels: int = RGB) -> list[Path]:
     """Draw the images into a new folder, and return their paths.
 
     They have smooth and fine structures, and a different brightness in each channel, so that a wrong interpolation or a
-    wrong order of the channels has an effect.
+    wrong order of the channels has an effect. They are PNGs in RGB; for an input with neither 1 nor 3 channels, they
+    are .npy files with its channels.
     """
     folder.mkdir()
     random = np.random.default_rng(_SEED)
-    paths = []
+    paths, count = [], count_decoded(channels)
     for number, (height, width) in enumerate(SIZES):
         down, across = np.mgrid[:height, :width]
-        waves = [np.sin(down / (3 + 9 * i) + number) * np.cos(across / (2 + 7 * i)) for i in range(3)]
-        pixels = np.stack(waves, axis=2) * 70 + np.array([170, 120, 70]) + random.normal(0, 25, (height, width, 3))
-        path = folder / f"{number + 1}.png"
-        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
+        waves = [np.sin(down / (3 + 9 * i) + number) * np.cos(across / (2 + 7 * i)) for i in range(count)]
+        light = np.resize([170, 120, 70], count)
+        noisy = np.stack(waves, axis=2) * 70 + light + random.normal(0, 25, (height, width, count))
+        pixels = noisy.clip(0, 255).astype(np.uint8)
+        path = folder / f"{number + 1}.{'png' if count == RGB else 'npy'}"
+        if count == RGB:
+            Image.fromarray(pixels).save(path)
+        else:
+            np.save(path, pixels)
         paths.append(path)
     return paths
 

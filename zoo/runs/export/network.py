@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from zoo.data.channels import count_decoded
 from zoo.errors import ExportError
 from zoo.runs.classifier import Classifier
 from zoo.runs.export.preprocessing import Preprocessing
@@ -55,10 +56,11 @@ class Plan:
 
     @property
     def example(self) -> Tensor:
-        """An example batch: uint8 of shape (N, H, W, 3); or, outside, float32 of shape (N, 3, H, W)."""
+        """An example batch: uint8 of shape (N, H, W, 3 or C); or, outside, float32 of shape (N, C, H, W)."""
+        size = self.classifier.header.input.size
         if self.place == "inside":
-            return torch.zeros(_EXAMPLE, *_EXAMPLE_SIZE, 3, dtype=torch.uint8)
-        return torch.zeros(_EXAMPLE, *self.classifier.header.input.size)
+            return torch.zeros(_EXAMPLE, *_EXAMPLE_SIZE, count_decoded(size[0]), dtype=torch.uint8)
+        return torch.zeros(_EXAMPLE, *size)
 
     def build_program(self) -> torch.export.ExportedProgram:
         """Return the program of the network, for batches and, with the place ``inside``, images of any size."""

@@ -70,8 +70,9 @@ def prove(
     Raises:
         ExportError: If the export cannot be used or differs too much.
     """
+    count = plan.classifier.header.input.size[0]
     with TemporaryDirectory() as scratch:
-        cases = list(_list_cases(plan, list(list_batches(golden, images.paths)), Path(scratch), progress))
+        cases = list(_list_cases(plan, list(list_batches(golden, images.paths, count)), Path(scratch), progress))
         classes, found = _run(plan.format, folder, [case.job for case in cases], Path(scratch))
     order = _match(plan.format, plan.classifier.classes, classes)
     compared = {
@@ -94,11 +95,11 @@ def _shorten(path: str, folder: Path) -> str:
 
 def _list_cases(plan: Plan, batches: Sequence[Batch], scratch: Path, progress: Progress) -> list[Case]:
     cases: list[Case] = []
-    inputs, paths = [], []
+    inputs, paths, channels = [], [], plan.classifier.header.input.size[0]
     with progress.track("classifying", len(batches)) as advance:
         for batch in batches:
             prepared = batch.read(plan.classifier)
-            job = {"paths": [str(path) for path in batch.paths], "size": batch.size}
+            job = {"paths": [str(path) for path in batch.paths], "size": batch.size, "channels": channels}
             cases.append(Case("images", batch.paths, _classify(plan, prepared), job))
             if batch.size is None:
                 inputs.append(prepared)

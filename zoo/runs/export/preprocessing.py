@@ -5,13 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from zoo.data.channels import GRAY, GRAY_SUM, GRAY_WEIGHTS
 from zoo.data.transform import MAX_ASPECT
 from zoo.plugin import InputSpec
 from zoo.runs.export.axis import Axis, center, weigh
 
 
 class Preprocessing(nn.Module):
-    """Convert uint8 images of shape (N, H, W, 3), in RGB, to the model's input, float32 of shape (N, 3, H', W').
+    """Convert uint8 images of shape (N, H, W, 3), in RGB, to the model's input, float32 of shape (N, C, H', W').
+
+    If the input has one channel, the images are converted to grayscale. If it has neither one nor three, the images
+    have as many channels as the input.
 
     The result is that of `zoo.data.transform.build_eval_transform`. The module has no branches that depend on the size
     of an image, so that one exported graph suits all sizes.
@@ -32,10 +36,19 @@ class Preprocessing(nn.Module):
         down, across = _plan_axes(self._spec, height, width)
         rows, is_row = weigh(down, height, self._spec.interpolation)
         columns, is_column = weigh(across, width, self._spec.interpolation)
-        pixels = _round(images.permute(0, 3, 1, 2).float() @ columns.T)
+        pixels = images.permute(0, 3, 1, 2).float()
+        pixels = _to_gray(pixels) if self._spec.size[0] == GRAY else pixels
+        pixels = _round(pixels @ columns.T)
         pixels = _round(rows @ pixels)
         pixels = torch.where(is_row[:, None] & is_column, pixels, self.get_buffer("fill"))
         return pixels * self.get_buffer("scale") + self.get_buffer("shift")
+
+
+def _to_gray(pixels: Tensor) -> Tensor:
+    """Convert RGB to grayscale, as in `zoo.data.channels`: the numbers are integers that float32 represents exactly."""
+    red, green, blue = GRAY_WEIGHTS
+    total = pixels[:, :1] * red + pixels[:, 1:2] * green + pixels[:, 2:] * blue
+    return ((total + GRAY_SUM // 2) / GRAY_SUM).floor()
 
 
 def _round(pixels: Tensor) -> Tensor:

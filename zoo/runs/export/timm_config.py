@@ -6,6 +6,7 @@ import math
 import re
 from typing import Any
 
+from zoo.models.weights.choose import input_for
 from zoo.models.weights.header import Header
 from zoo.plugin import BackboneSpec, InputSpec
 
@@ -15,7 +16,7 @@ _CONSTRUCTOR = re.compile(r'timm\.create_model\("([\w.]+)", num_classes=\{num_cl
 def find_architecture(backbone: BackboneSpec, head: str) -> str | None:
     """Return the name with which timm builds a backbone with this head, or None if timm has no such model."""
     found = _CONSTRUCTOR.fullmatch(backbone.constructor or "")
-    return found[1] if found and head == "linear" else None
+    return found[1] if found and head == "linear" and backbone.features is None else None
 
 
 def build_config(architecture: str, header: Header, backbone: BackboneSpec) -> dict[str, Any]:
@@ -26,15 +27,19 @@ def build_config(architecture: str, header: Header, backbone: BackboneSpec) -> d
         header: Header of the model.
         backbone: The backbone.
     """
-    given = header.input
+    given, channels = header.input, header.input.size[0]
+    is_adapted = channels != input_for(backbone, header.tag).size[0]
     return {
         "architecture": architecture,
+        **({"model_args": {"in_chans": channels}} if is_adapted else {}),
         "num_classes": len(header.classes),
         "label_names": list(header.classes),
         "pretrained_cfg": {
             "tag": "zoo",
             "custom_load": False,
             "input_size": list(given.size),
+            # The file has the weights for these channels, so timm must not adapt them again.
+            **({"first_conv": None} if is_adapted else {}),
             "fixed_input_size": "image_sizes" in backbone.unsupported,
             "interpolation": given.interpolation,
             "crop_pct": _find_fraction(given),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from zoo.data.channels import GRAY, RGB
 from zoo.errors import OptionError
 from zoo.plugin import BackboneSpec
 from zoo.progress.printable import escape_json
@@ -59,6 +60,11 @@ def get_architecture(plan: Plan, backbone: BackboneSpec) -> str:
         OptionError: If timm has no such network.
     """
     header = plan.classifier.header
+    if (channels := header.input.size[0]) not in (GRAY, RGB):
+        raise OptionError(
+            f"`format` {plan.format} prepares images with 1 or 3 channels, but the run has {channels}; choose onnx or "
+            "pt2."
+        )
     if header.head != "linear":
         raise OptionError(
             f"`format` {plan.format} needs a linear head, because timm has no networks with the head {header.head}; "
@@ -79,7 +85,8 @@ def _rename(plan: Plan, architecture: str, tensors: Mapping[str, Tensor]) -> dic
     import timm
 
     try:
-        model = timm.create_model(architecture, num_classes=len(plan.classifier.classes))
+        channels = plan.classifier.header.input.size[0]
+        model = timm.create_model(architecture, num_classes=len(plan.classifier.classes), in_chans=channels)
     except Exception as error:  # timm's constructors raise many kinds of exceptions.
         raise plan.fail(describe_in_one_line(error)) from error
     theirs = model.state_dict()

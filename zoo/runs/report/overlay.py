@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]  # torchvision has no types
 
+from zoo.data.channels import to_visible
+
 _QUALITY = 85
 #: Color of the places that contribute most, RGB.
 _HIGHLIGHT = torch.tensor([255.0, 60.0, 0.0])[:, None, None]
@@ -18,11 +20,11 @@ def highlight(image: Tensor, saliency: Tensor) -> Tensor:
     """Darken an image, and color the places with high values.
 
     Args:
-        image: The image, uint8 of shape (3, height, width).
+        image: The image, uint8 of shape (C, height, width).
         saliency: Values from 0 to 1, of shape (height, width).
 
     Returns:
-        The picture, of the same shape and type as the image.
+        The picture, uint8 of shape (3, height, width).
     """
     gray = image.float().mean(0, keepdim=True) * 0.6
     strength = saliency.nan_to_num().clamp(0, 1)[None] * 0.7
@@ -30,10 +32,10 @@ def highlight(image: Tensor, saliency: Tensor) -> Tensor:
 
 
 def encode_jpeg(image: Tensor, width: int) -> str:
-    """Return an image, uint8 of shape (3, height, width), as JPEG in base64, scaled down to the given width."""
+    """Return an image, uint8 of shape (C, height, width), as JPEG in base64, scaled down to the given width."""
     if image.shape[2] > width:
         height = max(round(image.shape[1] * width / image.shape[2]), 1)
         image = functional.resize(image, [height, width], antialias=True)
     file = io.BytesIO()
-    functional.to_pil_image(image).save(file, "JPEG", quality=_QUALITY)
+    functional.to_pil_image(to_visible(image)).save(file, "JPEG", quality=_QUALITY)
     return base64.b64encode(file.getvalue()).decode("ascii")

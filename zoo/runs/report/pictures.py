@@ -24,7 +24,7 @@ _SMALL, _LARGE = 112, 224
 #: Number of images whose saliency is computed at once.
 _BATCH = 4
 
-#: Function that returns the pixels of an image as the model sees them, uint8 of shape (3, height, width).
+#: Function that returns the pixels of an image as the model sees them, uint8 of shape (C, height, width).
 ReadPixels = Callable[[Path], Tensor]
 
 

@@ -53,7 +53,7 @@ def _draw(folder: RunFolder, model: Model | None, registry: Registry, progress: 
     transform = classifier.transform.steps
 
     def read(path: Path) -> Tensor:
-        return transform.reduce(decode_image(path, transform.bits))
+        return transform.reduce(decode_image(path, transform.bits, transform.channels))
 
     predictions = read_predictions(folder)
     with quiet_pillow(), progress.track("drawing", len(predictions)):

@@ -124,7 +124,7 @@ class Worker:
     def _draw_saliency(self, image: bytes) -> str:
         steps, model = self._classifier.transform.steps, self._classifier.model
         with quiet_pillow():
-            pixels = steps.reduce(decode_image(image, steps.bits))
+            pixels = steps.reduce(decode_image(image, steps.bits, steps.channels))
         batch = steps.normalize(pixels[None].to(next(model.parameters()).device))
         try:
             [saliency] = compute_saliency(model, batch)

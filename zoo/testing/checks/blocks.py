@@ -55,7 +55,10 @@ def order(backbone: BackboneUnderTest) -> None:
                 "declare blocks in the order in which the forward pass uses them."
             )
     if blocks and uses[-1] is blocks[-1]:
-        raise CheckFailed(f"{uses[-1].name} of {uses[-1].owner} is used after every head; it must belong to a head.")
+        raise CheckFailed(
+            f"{uses[-1].name} of {uses[-1].owner} is used after every head; "
+            "it must belong to a head, or be declared in head_parameters."
+        )
 
 
 def several(backbone: BackboneUnderTest) -> None:

@@ -2,46 +2,71 @@
 
 from __future__ import annotations
 
-import ast
-import importlib
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from zoo.models.meta_device import build_on_meta, make_on_meta
+from zoo.models.build import build_model
+from zoo.models.head import is_below_any
+from zoo.models.meta_device import build_on_meta
+from zoo.models.on_meta import make_on_meta
 from zoo.models.untrained import list_fixed
 from zoo.models.weights.choose import input_for
+from zoo.plugin.constructor import list_lines
 from zoo.testing.backbone_under_test import BackboneUnderTest
 from zoo.testing.checks.forward import expect_logits
 from zoo.testing.declared_parameters import list_declared
+from zoo.testing.isolation.constructors import build_without_zoo
 from zoo.testing.isolation.side_effects import watch_side_effects
-from zoo.testing.results.result import CheckFailed, NotApplicable
+from zoo.testing.results.result import CheckFailed, NotApplicable, describe_with_place
 from zoo.testing.suggestions import shorten
 
 #: Number of classes for ``build.upstream``; it must differ from ``num_classes`` of the network as built.
 CLASSES = 2
 
+#: Modules that contain a model and change the names of its parameters.
+AROUND = ("DataParallel", "DistributedDataParallel", "OptimizedModule", "RecursiveScriptModule")
+
 
 def offline(backbone: BackboneUnderTest) -> None:
-    """Build on the meta device; connections are refused and recorded."""
+    """Build on the meta device, or on the CPU if that is unsupported; connections are refused and recorded."""
     _, effects = backbone.building
     if effects.connections:
         raise CheckFailed(
             f"building connects to {effects.connections[0]}; declare weights as a WeightsSpec instead.", effects.place
         )
+    if "meta" in backbone.spec.unsupported and effects.error is not None:
+        raise CheckFailed(f"{str(effects.error).rstrip('.')}; fix the builder.") from effects.error
 
 
 def meta(backbone: BackboneUnderTest) -> None:
-    """Build twice on the meta device; the two models must not share anything."""
+    """Build on the meta device. If that is declared as unsupported, also run the model, to find an outdated entry."""
+    if "meta" in backbone.spec.unsupported:
+        try:
+            model = make_on_meta(lambda: build_model(backbone.spec, None)).eval()
+            with torch.no_grad():
+                model(torch.empty(2, *backbone.spec.input.size, device="meta"))
+        except Exception as error:
+            raise CheckFailed(describe_with_place(error)) from error
+        return
     _, effects = backbone.building
     if effects.error is not None:
         message = str(effects.error).rstrip(".")
         has_read = "meta" in message
-        advice = "do not read tensor values: tensors on the meta device have none" if has_read else "fix the builder"
+        advice = (
+            "do not read tensor values, which tensors on the meta device lack, or declare unsupported={'meta': why}"
+            if has_read
+            else "fix the builder"
+        )
         raise CheckFailed(f"{message}; {advice}.") from effects.error
+
+
+def fresh(backbone: BackboneUnderTest) -> None:
+    """Build twice; the two models must not share anything."""
+    if (kind := type(backbone.meta).__name__) in AROUND:
+        raise CheckFailed(f"building returns a {kind} around the model; return the model itself.")
     if lazy := [name for name, parameter in backbone.meta.named_parameters() if is_lazy(parameter)]:
         raise CheckFailed(f"the parameter {shorten(lazy)} has no shape yet; run the model once in build().")
     again, _ = backbone.rebuilding
@@ -62,7 +87,9 @@ def clean(backbone: BackboneUnderTest) -> None:
 
 def params(backbone: BackboneUnderTest) -> None:
     """Count the parameters; a shared parameter counts once."""
-    found = sum(parameter.numel() for parameter in backbone.meta.parameters())
+    parameters = dict(backbone.meta.named_parameters())
+    added = backbone.list_added()
+    found = sum(own.numel() for name, own in parameters.items() if not is_below_any(name, added))
     if found != backbone.spec.params:
         raise CheckFailed(f"params is {backbone.spec.params:,}, but the model has {found:,}; declare {found}.")
 
@@ -99,21 +126,20 @@ def weights(backbone: BackboneUnderTest) -> None:
 
 
 def upstream(backbone: BackboneUnderTest) -> None:
-    """Evaluate the call that a run's model card shows."""
-    text = backbone.spec.constructor
-    if text is None:
+    """Run the lines that a run's model card shows, in a process where zoo cannot be imported."""
+    spec = backbone.spec
+    if spec.constructor is None:
         raise NotApplicable("it declares no constructor")
     ours, _ = backbone.attach_heads(CLASSES)
-    call = text.format(num_classes=CLASSES, image_size=backbone.spec.input.size[1])
-    try:
-        theirs = make_on_meta(lambda: call_constructor(call))
-    except Exception as error:
-        raise CheckFailed(
-            f"its constructor {text} raises {type(error).__name__}: {error}; correct the expression."
-        ) from error
-    found, wanted = _list_shapes(theirs), _list_shapes(ours)
+    lines = list_lines(spec.constructor, CLASSES, spec.input.size[1])
+    found, added = build_without_zoo(lines, on_meta_device="meta" not in spec.unsupported), backbone.list_added()
+    wanted = {name: shape for name, shape in _list_shapes(ours).items() if not is_below_any(name, added)}
     if odd := sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)):
-        raise CheckFailed(f"its constructor builds a different network: {shorten(odd)} differ; correct the expression.")
+        line = next((number for number, line in enumerate(lines, 1) if line.startswith("model")), 1)
+        raise CheckFailed(
+            f"its constructor builds a different network in line {line}, {lines[line - 1]!r}: {shorten(odd)} differ; "
+            "correct the constructor."
+        )
 
 
 def repeatable(backbone: BackboneUnderTest) -> None:
@@ -124,22 +150,6 @@ def repeatable(backbone: BackboneUnderTest) -> None:
         raise CheckFailed(
             f"two builds with the same seed differ in {shorten(odd)}; draw random numbers only from torch's generator."
         )
-
-
-def call_constructor(text: str) -> Any:
-    """Evaluate ``package.module.name(literals)``, and nothing else."""
-    call = ast.parse(text, mode="eval").body
-    assert isinstance(call, ast.Call), "the contract requires a call"
-    path = ast.unparse(call.func).split(".")
-    target: Any = importlib.import_module(path[0])
-    for position, name in enumerate(path[1:], 2):
-        # Unlike in pkgutil.resolve_name, an attribute takes precedence over a module of the same name, because
-        # torchvision has such pairs.
-        if not hasattr(target, name) and hasattr(target, "__path__"):
-            importlib.import_module(".".join(path[:position]))
-        target = getattr(target, name)
-    options = {keyword.arg or "": ast.literal_eval(keyword.value) for keyword in call.keywords}
-    return target(*map(ast.literal_eval, call.args), **options)
 
 
 def _list_shapes(model: nn.Module) -> Mapping[str, tuple[int, ...]]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from zoo.engine.device import Hardware
+from zoo.models.channels import adapt_channels, get_first_convs
+from zoo.models.meta_device import build_on_meta
 from zoo.testing.backbone_under_test import BackboneUnderTest
 from zoo.testing.checkpointing import Pass, find_switch, run_pass
 from zoo.testing.checks.forward import are_close, expect_logits
-from zoo.testing.results.result import CannotCheck, CheckFailed
+from zoo.testing.results.result import CannotCheck, CheckFailed, NotApplicable
 from zoo.testing.suggestions import shorten
 
 #: Largest difference of logits in bf16, which has eight significant bits, as a fraction of the largest logit.
@@ -21,6 +25,8 @@ BF16_TOLERANCE = 0.1
 BF16_ROUNDINGS = 4
 #: Number of pixels added to a side; networks usually downsample by a factor that divides this number.
 STEP = 32
+#: Number of channels other than one to which networks are adapted. It is no multiple of three.
+OTHER_CHANNELS = 5
 
 
 def image_sizes(backbone: BackboneUnderTest) -> None:
@@ -30,6 +36,50 @@ def image_sizes(backbone: BackboneUnderTest) -> None:
     for size in ((channels, height + STEP, width + STEP), (channels, height, width + 2 * STEP)):
         images = backbone.make_meta_images(size)
         expect_logits(model, images, 2, "at sizes other than the declared one", "do not claim image_sizes")
+
+
+def channels(backbone: BackboneUnderTest) -> None:
+    """Adapt new models on the meta device to other numbers of channels, and run them."""
+    spec = backbone.spec
+    for count in sorted({1, OTHER_CHANNELS} - {spec.input.size[0]}):
+        model = build_on_meta(spec)
+        before = _list_tensors(model)
+        declared = {f"{path}.weight" for path in get_first_convs(spec, model)}
+        adapt_channels(spec, model, count)
+        after = _list_tensors(model)
+        odd = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+        if others := [name for name in odd if name not in declared]:
+            raise CheckFailed(f"adapting it to {count} channels also changes {shorten(others)}; do not claim channels.")
+        advice = "declare every convolution of the image in first_conv, and no other, or do not claim channels"
+        images = backbone.make_meta_images((count, *spec.input.size[1:]))
+        expect_logits(model.eval(), images, spec.num_classes, f"adapted to images with {count} channels", advice)
+
+
+def _list_tensors(model: nn.Module) -> Mapping[str, tuple[torch.Size, int]]:
+    """Return the shape of each tensor, and the number of names that it has."""
+    tensors = model.state_dict(keep_vars=True)
+    counts = Counter(map(id, tensors.values()))
+    return {name: (tensor.shape, counts[id(tensor)]) for name, tensor in tensors.items()}
+
+
+def grayscale(backbone: BackboneUnderTest) -> None:
+    """Adapt a copy of the network to one channel, and compare its logits for gray images."""
+    declared = backbone.spec.input.size[0]
+    if declared == 1:
+        raise NotApplicable("its images have one channel")
+    gray = backbone.images[:, :1]
+    for dtype in (torch.float32, torch.float64):  # Deep networks can amplify rounding errors.
+        model = copy.deepcopy(backbone.network.model).to(dtype).eval()
+        with torch.no_grad():
+            wanted = model(gray.to(dtype).expand(-1, declared, -1, -1))
+            adapt_channels(backbone.spec, model, 1)
+            found = model(gray.to(dtype))
+        if are_close(found, wanted, 1e-5):
+            return
+    raise CheckFailed(
+        "adapted to one channel, its logits for a gray image differ from those for the same image repeated for each "
+        "channel; let the network be linear in the channels until the end of first_conv, or do not claim channels."
+    )
 
 
 def bf16(backbone: BackboneUnderTest) -> None:

@@ -8,7 +8,9 @@ import re
 import torch
 from torch import Tensor, nn
 
-from zoo.testing.backbone_under_test import BackboneUnderTest, all_differ
+from zoo.errors import PluginError
+from zoo.models.output_field import describe_output, list_tensor_fields
+from zoo.testing.backbone_under_test import BackboneUnderTest, all_differ, generate_images
 from zoo.testing.results.place import find_place
 from zoo.testing.results.result import CheckFailed, NotApplicable
 
@@ -21,11 +23,17 @@ def logits(backbone: BackboneUnderTest) -> None:
     wanted = (2, backbone.spec.num_classes)
     try:
         output = backbone.traced.output
+    except PluginError:  # its message says what to do
+        raise
     except Exception as error:
         shown = "x".join(map(str, backbone.spec.input.size))
         reason, advice = _describe(error), choose_advice(error, "fix input")
         raise CheckFailed(f"it fails on images of {shown}: {reason}; {advice}.") from error
-    found = tuple(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
+    found = tuple(output.shape) if isinstance(output, Tensor) else describe_output(output)
+    if list_tensor_fields(output):
+        raise CheckFailed(
+            f"in eval mode, it returns {found} for two images; declare the one that holds the logits as output_field."
+        )
     if found != wanted:
         raise CheckFailed(
             f"in eval mode, it returns {found} for two images; forward() must return logits of shape {wanted}."
@@ -65,6 +73,8 @@ def refuses(backbone: BackboneUnderTest) -> None:
 def repeatable(backbone: BackboneUnderTest) -> None:
     """Run the same images twice on the CPU, in eval mode."""
     first, images = backbone.run(backbone.images[:1]), backbone.images
+    if not torch.equal(images, generate_images(backbone.smallest_size)):
+        raise CheckFailed("forward() changes its images in place; compute new tensors instead.")
     if not first.isfinite().all():
         raise CheckFailed("with random weights, its logits are not finite; change the initialization.")
     if not all_differ(backbone.run(images)):
@@ -89,7 +99,8 @@ def independent(backbone: BackboneUnderTest) -> None:
     model, images = copy.deepcopy(backbone.network.model).double().eval(), images.double()
     if not are_close(model(images[:1]), model(images)[:1], TOLERANCE):
         raise CheckFailed(
-            "in eval mode, an image's logits depend on the rest of its batch; normalize with running statistics."
+            "in eval mode, an image's logits depend on the rest of its batch; normalize with running statistics, "
+            "and keep the order of the images."
         )
 
 
@@ -99,12 +110,14 @@ def expect_logits(model: nn.Module, images: Tensor, num_classes: int, when: str,
     wanted, size = (len(images), num_classes), tuple(images.shape[1:])
     try:
         output = model(images)
+    except PluginError:  # as above
+        raise
     except Exception as error:
         advice = choose_advice(error, advice)
         raise CheckFailed(f"{when}, it fails on images of shape {size}: {_describe(error)}; {advice}.") from error
     if not isinstance(output, Tensor):
         raise CheckFailed(
-            f"{when}, it returns a {type(output).__name__}; forward() must return logits of shape {wanted}."
+            f"{when}, it returns {describe_output(output)}; forward() must return logits of shape {wanted}."
         )
     shape = tuple(output.shape)
     if shape != wanted:
@@ -114,6 +127,10 @@ def expect_logits(model: nn.Module, images: Tensor, num_classes: int, when: str,
 def choose_advice(error: Exception, advice: str) -> str:
     """Return how to fix a failing forward pass; the given advice only if the size of the images may be at fault."""
     text = str(error)
+    if re.search(r"NVIDIA|CUDA|cuda", text):
+        return "forward() must not choose a device; use the device of the images"
+    if re.search(r"type .* and .* should be the same|same dtype", text):
+        return "build the model with float32 parameters, and do not cast images"
     if "is not on the expected device meta" in text:
         return "register every tensor of the model as a parameter or a buffer"
     if re.search(r"\bmeta\b|register_meta", text):

@@ -78,7 +78,7 @@ def fixed(backbone: BackboneUnderTest) -> None:
 def _is_frozen(backbone: BackboneUnderTest, name: str, module: nn.Module) -> bool:
     """Return whether a module has parameters or buffers of its own, and neither contains a head nor is part of one."""
     own = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
-    has_head = not name or any(is_below(path, name) or is_below(name, path) for path in backbone.network.head.paths)
+    has_head = not name or any(is_below(path, name) or is_below(name, path) for path in backbone.network.head.trained)
     return bool(own) and not has_head
 
 

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import copy
 from contextlib import suppress
 
 import torch
 from torch import nn
 
+from zoo.errors import PluginError
 from zoo.models.head import Head, replace_head
 from zoo.models.meta_device import build_on_meta
 from zoo.registry.head_design import HeadDesign
 from zoo.testing.backbone_under_test import AUX_CLASSES, BATCH, NUM_CLASSES, BackboneUnderTest
 from zoo.testing.checks.forward import are_close, expect_logits
 from zoo.testing.passes import averaging_on_meta, recorded_inputs
+from zoo.testing.results.place import find_function
 from zoo.testing.results.result import CheckFailed, NotApplicable
 from zoo.testing.suggestions import shorten
 
 #: Width of the hidden layer in ``head.mlp``.
 WIDTH = 12
+
+
+def added(backbone: BackboneUnderTest) -> None:
+    """Run two images on the meta device: the hook that runs the head requires features of the declared shape.
+
+    ``build.meta`` requires that upstream's model has nothing under the name of the head.
+    """
+    if backbone.spec.features is None:
+        raise NotApplicable("upstream's model has a head")
+    try:
+        _ = backbone.traced
+    except PluginError:
+        raise  # its message says what to do
+    except Exception:  # noqa: BLE001  # forward.logits reports it
+        return
 
 
 def found(backbone: BackboneUnderTest) -> None:
@@ -27,11 +45,34 @@ def found(backbone: BackboneUnderTest) -> None:
     """
     wanted = _count_logits(backbone)
     for path in (*backbone.head.paths, *backbone.head.aux_paths):
+        layer = backbone.meta.get_submodule(path)
+        if not _is_plain(layer):
+            raise CheckFailed(
+                f"the head {path} is a {type(layer).__name__} that does more than its base class, which replaces it; "
+                "move what it does to its input into a module before it.",
+                find_function(type(layer).forward),
+            )
         outputs = len(backbone.meta.get_parameter(f"{path}.weight"))
         if outputs != wanted:
             raise CheckFailed(
                 f"the head {path} has {outputs} outputs, but the model has {wanted} logits; declare a different layer."
             )
+
+
+@torch.no_grad()
+def _is_plain(layer: nn.Module) -> bool:
+    """Return whether a layer with a forward() of its own computes the same as its base class does."""
+    base: type[nn.Linear | nn.Conv2d] = nn.Linear if isinstance(layer, nn.Linear) else nn.Conv2d
+    if type(layer).forward is base.forward:
+        return True
+    copied = copy.deepcopy(layer).to_empty(device="cpu").float()
+    assert isinstance(copied, (nn.Linear, nn.Conv2d)), "get_head ensures this"
+    generator = torch.Generator().manual_seed(0)
+    for tensor in (*copied.parameters(), *copied.buffers()):
+        tensor.copy_(torch.randn(tensor.shape, generator=generator))
+    size = (2, copied.in_features) if isinstance(copied, nn.Linear) else (2, copied.in_channels, 8, 8)
+    features = torch.randn(size, generator=generator)
+    return are_close(copied(features), base.forward(copied, features), 1e-4)  # type: ignore[arg-type]  # they match
 
 
 def _count_logits(backbone: BackboneUnderTest) -> int:
@@ -127,9 +168,11 @@ def typed(backbone: BackboneUnderTest) -> None:
             replace_head(backbone.spec, model.to(dtype), NUM_CLASSES, HeadDesign())
             for path in head.paths:
                 weight = model.get_parameter(f"{path}.weight")
-                if (weight.dtype, weight.device.type) != (dtype, "meta"):
+                if (weight.dtype, weight.device.type) != (dtype, backbone.device.type):
                     actual = f"{weight.dtype} on {weight.device}"
-                    raise CheckFailed(f"in a model of {dtype} on meta, a new head {path} is {actual}; do not cast it.")
+                    raise CheckFailed(
+                        f"in a model of {dtype} on {backbone.device}, a new head {path} is {actual}; do not cast it."
+                    )
     finally:
         model.to(torch.float32)  # Other checks also use this model.
 
@@ -152,6 +195,8 @@ def replayed(backbone: BackboneUnderTest) -> None:
     Therefore, shapes are checked at the declared size, and logits are also compared with the signs of the head's
     parameters flipped.
     """
+    if names := backbone.head.parameters:
+        raise NotApplicable(f"the parameters {shorten(names)} of the head are outside of its layers")
     wanted, network = (BATCH, backbone.spec.num_classes), backbone.network
     parameters = [own for path in network.head.paths for own in network.model.get_submodule(path).parameters()]
     logits = [backbone.meta.get_submodule(path)(features) for path, (features,) in backbone.traced.inputs.items()]

@@ -22,7 +22,7 @@ def head(backbone: BackboneUnderTest) -> None:
         ) from error
     except RuntimeError as error:
         raise CheckFailed(f"its head cannot be trained on its own: {error}; let gradients reach it.") from error
-    for path in backbone.network.head.paths:
+    for path in backbone.network.head.trained:
         if not any(is_below(name, path) for name in changed):
             raise CheckFailed(f"two training steps do not change the head {path}; let gradients reach it.")
 

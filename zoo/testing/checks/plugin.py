@@ -12,26 +12,33 @@ from zoo.data.sources.web_archive import parse_web
 from zoo.errors import DataError, PluginError
 from zoo.plugin import DatasetSpec
 from zoo.plugin.dataset_spec import check_dataset
-from zoo.plugin.fields import NAMESPACE
+from zoo.plugin.fields import NAMESPACE, checks_deferred
 from zoo.plugin.source_spec import check_source
-from zoo.registry.plugins.discovery import FIRST_PARTY
+from zoo.registry.plugins.discovery import FIRST_PARTY, GROUP
 from zoo.registry.plugins.listed import Listed, leave_out_unusable_prefixes
 from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import RegistryToml
 from zoo.testing.plugin_under_test import PluginUnderTest
-from zoo.testing.results.place import find_function
-from zoo.testing.results.result import CannotCheck, CheckFailed, NotApplicable
+from zoo.testing.results.place import PLACE, find_function
+from zoo.testing.results.result import CannotCheck, CheckFailed, NotApplicable, describe_with_place
 from zoo.testing.signatures import find_call_fault
 from zoo.testing.spdx import refuse_prose
 
+#: A name that no backbone has.
+NO_NAME = "no_such_backbone_0"
 #: The hooks of trackers.
 EVENT_HOOKS = ("zoo_run_started", "zoo_epoch_ended", "zoo_run_finished")
 
 
 def imported(plugin: PluginUnderTest) -> None:
     """Import the plugin in a fresh interpreter that allows all imports."""
-    if plugin.probe.error:
-        raise CheckFailed(f"importing it fails: {plugin.probe.error}.")
+    error = plugin.probe.error.rstrip(".")
+    if PLACE.search(f"{error}."):
+        raise CheckFailed(f"importing it fails: {error}.")
+    if error:  # No line of the plugin raised it, so the entry point may be wrong.
+        points = importlib.metadata.distribution(plugin.distribution).entry_points
+        values = [point.value for point in points.select(group=GROUP, name=plugin.namespace)]
+        raise CheckFailed(f"importing it fails: {error}; its entry point in pyproject.toml is {', '.join(values)}.")
 
 
 def light(plugin: PluginUnderTest) -> None:
@@ -158,6 +165,33 @@ def drawn(plugin: PluginUnderTest) -> None:
             raise CheckFailed(f"`make` generates a different {dataset.name} each time; use a fixed seed.")
 
 
+def finds(plugin: PluginUnderTest) -> None:
+    """Ask for a name that no backbone has; the hook must return None, so that zoo can say what exists."""
+    if plugin.hooks is None or not plugin.hooks.hook.zoo_find_backbone.get_hookimpls():
+        raise NotApplicable("it finds no unlisted backbones")
+    from zoo.testing.isolation.side_effects import watch_side_effects
+
+    hook, found = vars(plugin.module)["zoo_find_backbone"], None
+    with watch_side_effects(first=True) as effects, checks_deferred():
+        try:
+            found = hook(NO_NAME)
+        except Exception as error:  # noqa: BLE001  # it is reported
+            effects.error = error
+    if effects.connections:
+        raise CannotCheck(
+            f"zoo_find_backbone connects to {effects.connections[0]}, and this check opens no connections"
+        )
+    if effects.error is not None:
+        raise CheckFailed(
+            f"for an unknown name, zoo_find_backbone raises {describe_with_place(effects.error)}; return None."
+        ) from effects.error
+    if found is not None:
+        raise CheckFailed(
+            f"zoo_find_backbone returns {found!r:.60} for {NO_NAME!r}; return None for a name that no backbone has.",
+            find_function(hook),
+        )
+
+
 def tracked(plugin: PluginUnderTest) -> None:
     """Train a tiny network in a temporary folder, and call the event hooks with its events."""
     module = vars(plugin.module) if plugin.module else {}
@@ -187,10 +221,8 @@ def _raise_fault(plugin: PluginUnderTest, check: str) -> None:
 
 def _list_missing(required: list[str]) -> Iterator[str]:
     """List the requirements that are not installed, each with the reason."""
-    try:
-        from packaging.requirements import Requirement
-    except ModuleNotFoundError as error:
-        raise CannotCheck("it needs packaging; run `pip install packaging`") from error
+    from packaging.requirements import Requirement
+
     for text in required:
         requirement = Requirement(text)
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from zoo.files.http import file_name
-from zoo.models.weights.read import PICKLES, read_suffix
+from zoo.models.weights.locate import is_refused
 from zoo.plugin import BlockSpec, InputSpec, WeightsSpec
 from zoo.plugin.backbone_spec import (
     check_backbone_fields,
@@ -18,16 +18,22 @@ from zoo.plugin.backbone_spec import (
     check_backbone_name,
 )
 from zoo.plugin.block_spec import check_block
-from zoo.plugin.capabilities import check_capabilities
+from zoo.plugin.capabilities import check_capabilities, check_first_conv
 from zoo.plugin.input_spec import check_input
 from zoo.plugin.weights_spec import check_weights
 from zoo.registry.plugins.discovery import get_claims
+from zoo.registry.upstream_version import is_declared
 from zoo.testing.promises import OLD_NAMES, list_checks
 from zoo.testing.results.place import find_function
 from zoo.testing.results.result import CheckFailed
 from zoo.testing.runner import Declaration
 from zoo.testing.signatures import find_call_fault
 from zoo.testing.spdx import refuse_prose
+
+#: Addresses of pages that show a file or ask a question, instead of sending the file.
+PAGES = re.compile(
+    r"https?://((github\.com|huggingface\.co)/.+/(blob|tree)/|drive\.google\.com/|(www\.)?dropbox\.com/.*[?&]dl=0)"
+)
 
 
 def name(declared: Declaration) -> None:
@@ -40,6 +46,8 @@ def name(declared: Declaration) -> None:
 def fields(declared: Declaration) -> None:
     """Check the fields of the backbone and of its blocks against the contract."""
     check_backbone_fields(declared.spec)
+    if declared.spec.upstream is not None:
+        is_declared(declared.spec.upstream, "0")  # raises PluginError if it cannot be compared with any version
     if isinstance(declared.spec.blocks, tuple):
         for block in declared.spec.blocks:
             assert isinstance(block, BlockSpec)  # check_backbone_fields ensures this
@@ -54,6 +62,8 @@ def input(declared: Declaration) -> None:  # noqa: A001  # a check's name
     """Check the input of the backbone, and the inputs that its weights declare."""
     inputs = declared.spec.input, *(own.input for own in _list_weights(declared))
     for expected in (own for own in inputs if isinstance(own, InputSpec)):  # spec.fields reports other types
+        if isinstance(expected.size, tuple) and expected.size[-1:] == (3,) and expected.size[0] != 3:
+            raise CheckFailed(f"size {expected.size} has the channels last; write (channels, height, width).")
         check_input(expected)
         if expected.min_size is not None and expected.min_size > min(expected.size[1:]):
             raise CheckFailed(f"min_size {expected.min_size} is larger than the input size {expected.size}; lower it.")
@@ -64,15 +74,19 @@ def input(declared: Declaration) -> None:  # noqa: A001  # a check's name
 
 
 def weights(declared: Declaration) -> None:
-    """Check that every WeightsSpec is valid and has a usable url, and a sha256 if the file is a pickle."""
+    """Check that every WeightsSpec is valid and has a usable url, and a digest if the file is a pickle."""
     for published in _list_weights(declared):
         check_weights(published)
         url = published.url
         if url is None:
             raise CheckFailed(f"weights {published.tag} have no url; declare one, or leave them out.")
+        if PAGES.search(url):
+            raise CheckFailed(
+                f"weights {published.tag} have the url of a web page, {url}; declare the address of the file itself."
+            )
         if url.startswith("file:"):
             _expect_in_wheel(declared, published.tag, url)
-        if read_suffix(file_name(url)) in PICKLES and published.sha256 is None:
+        if is_refused(published):
             raise CheckFailed(f"weights {published.tag} are a pickle, which zoo reads only with a sha256; declare it.")
 
 
@@ -89,6 +103,7 @@ def license(declared: Declaration) -> None:
 def capabilities(declared: Declaration) -> None:
     """Check the names in supports, unsupported and expected_failures."""
     check_capabilities(declared.spec)
+    check_first_conv(declared.spec)
     known = {*OLD_NAMES, *(check.name for check in list_checks(of_plugin=False))}
     if unknown := sorted(declared.spec.expected_failures.keys() - known):
         raise CheckFailed(

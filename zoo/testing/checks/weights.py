@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +14,15 @@ from zoo.files.download import is_offline
 from zoo.models.build import build_backbone, build_model
 from zoo.models.head import get_head, is_below, is_below_any
 from zoo.models.weights.choose import WeightsSource, input_for
+from zoo.models.weights.converting import convert_tensors, needs_conversion
 from zoo.models.weights.load import load_tensors, read_initial_tensors
 from zoo.plugin import WeightsSpec
 from zoo.progress import Silent
+from zoo.registry.plugins.place import find_definition
 from zoo.testing.backbone_under_test import BackboneUnderTest
 from zoo.testing.checks.forward import are_close
+from zoo.testing.isolation.side_effects import watch_side_effects
+from zoo.testing.passes import recorded_inputs
 from zoo.testing.results.result import CannotCheck, CheckFailed, NotApplicable
 from zoo.testing.suggestions import list_prefixes, shorten, suggest
 
@@ -35,38 +40,87 @@ def fetched(backbone: BackboneUnderTest) -> None:
             if isinstance(error, DownloadError) and is_offline():
                 raise CannotCheck(f"ZOO_OFFLINE is set, and weights {published.tag} are not on this machine") from error
             fault = USERS_ADVICE.sub("", str(error))
-            raise CheckFailed(f"weights {published.tag}: {fault}; fix url or sha256, or the file.") from error
+            raise CheckFailed(f"weights {published.tag}: {fault}; fix url, member, the digest or the file.") from error
+
+
+def converted(backbone: BackboneUnderTest) -> None:
+    """Convert the tensors of each file that needs it, and compare the model before and after."""
+    spec, function, count = backbone.spec, backbone.spec.convert, 0
+    if function is None:
+        raise NotApplicable("it declares no convert")
+    place = find_definition(function)
+    for published in _list_weights(backbone):
+        source, model = _get_source(published), build_model(spec, published.tag)
+        tensors = read_initial_tensors(source, Silent())
+        if not needs_conversion(spec, model, source, tensors):
+            continue
+        count += 1
+        before = _describe_state(model)
+        with watch_side_effects(first=True) as effects:
+            try:
+                found = convert_tensors(spec, model, source, tensors)
+            except WeightsError as error:
+                raise CheckFailed(f"convert(){place} refuses the file of weights {published.tag}: {error}.") from error
+        traces = [*effects.traces, *(f"connects to {address}" for address in effects.connections[:1])]
+        if traces:
+            raise CheckFailed(f"convert(){place} {' and '.join(traces)}; it must only rename and reshape tensors.")
+        if odd := sorted(name for name, state in _describe_state(model).items() if before.get(name) != state):
+            raise CheckFailed(f"convert(){place} changes the model: {shorten(odd)}; return new tensors instead.")
+        _refuse_own_tensors(model, found, f"convert(){place}")
+    if not count:
+        raise NotApplicable("the tensors of all weights have the model's own names")
+
+
+def _describe_state(model: nn.Module) -> dict[str, tuple[object, ...]]:
+    """Return what must not change, keyed by the names of tensors and modules."""
+    modules = {f"module {name}": (id(module), module.training) for name, module in model.named_modules()}
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    values = {name: (id(tensor), tensor.requires_grad, _digest(tensor)) for name, tensor in tensors.items()}
+    return {**modules, **values}
+
+
+def _digest(tensor: Tensor) -> str:
+    values = tensor.detach().contiguous().reshape(-1)
+    return hashlib.sha256(values.view(torch.uint8).numpy().data if values.numel() else b"").hexdigest()
+
+
+def _refuse_own_tensors(model: nn.Module, found: Mapping[str, Tensor], where: str) -> None:
+    """Raise CheckFailed if random values of the model are returned, which would hide that the file lacks them."""
+    own = {tensor.data_ptr() for tensor in model.state_dict().values()} - {0}
+    if taken := sorted(name for name, tensor in found.items() if tensor.data_ptr() in own):
+        raise CheckFailed(
+            f"{where} returns the model's own random values for {shorten(taken)}; return only tensors of the file, and "
+            "declare the missing ones in `lacks`."
+        )
 
 
 def fit(backbone: BackboneUnderTest) -> None:
     """Load all weights with zoo's own loader, which is strict."""
     for published in _list_weights(backbone):
         tensors = read_initial_tensors(_get_source(published), Silent())
-        model = build_model(backbone.spec, published.tag)
+        model, source = build_model(backbone.spec, published.tag), _get_source(published)
         built, known = _copy_head(backbone, model), model.state_dict().keys()
+        names = _convert_names(backbone, model, source, tensors)
         try:
-            load_tensors(backbone.spec, model, _get_source(published), tensors)
+            load_tensors(backbone.spec, model, source, tensors)
         except WeightsError as error:
             fault = str(error).removesuffix(". Report this to the author of its plugin.")
-            names = _convert_names(backbone, published, tensors, known)
             unknown = [name for name in names if not is_below_any(name, (*known, *published.lacks))]
             # A missing tensor is usually in the file under a different name.
             more = f", and has the unknown tensors {shorten(unknown)}" if unknown and "it lacks" in fault else ""
             raise CheckFailed(f"weights {fault}{more}; fix url, build, convert, or the declared lacks.") from error
-        names = _convert_names(backbone, published, tensors, known)
         _expect_classes(published, built, _copy_head(backbone, model))
         _expect_use(published, [*model.state_dict(), *tensors, *names])
 
 
 def _convert_names(
-    backbone: BackboneUnderTest, published: WeightsSpec, tensors: Mapping[str, Tensor], known: Container[str]
+    backbone: BackboneUnderTest, model: nn.Module, source: WeightsSource, tensors: Mapping[str, Tensor]
 ) -> list[str]:
     """Return the names of the tensors in a file as the plugin converts them; their own names if it cannot."""
-    convert = backbone.spec.convert
-    if convert is None or all(name in known for name in tensors):
+    if not needs_conversion(backbone.spec, model, source, tensors):
         return [*tensors]
     try:
-        return [*convert(published.tag, tensors)]
+        return [*convert_tensors(backbone.spec, model, source, tensors)]
     except WeightsError:  # The tensors belong to a different backbone, and load_tensors names them.
         return [*tensors]
 
@@ -150,9 +204,13 @@ def _expect_use(published: WeightsSpec, names: list[str]) -> None:
 
 
 def _predict(backbone: BackboneUnderTest, published: WeightsSpec) -> tuple[nn.Module, Tensor]:
-    """Return the model with these weights, and its logits for the generated image, of shape (num_classes,)."""
+    """Return the model with these weights, and its logits for the generated image, of shape (num_classes,).
+
+    For a model to which zoo adds a head, the features are returned instead, of shape (features,).
+    """
     torch.manual_seed(0)  # A head that the file lacks is random.
     model, _ = build_backbone(backbone.spec, _get_source(published), Silent())
-    with torch.no_grad():
-        logits: Tensor = model.eval()(generate_golden_image(input_for(backbone.spec, published.tag).size))
-    return model, logits[0]
+    image, added = generate_golden_image(input_for(backbone.spec, published.tag).size), backbone.list_added()
+    with torch.no_grad(), recorded_inputs(model, added) as inputs:
+        logits: Tensor = model.eval()(image)
+    return model, (inputs[added[0]][0] if added else logits)[0]

@@ -22,6 +22,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
+from zoo.files.versions import list_upstream
 from zoo.models.build import attach_head, build_model
 from zoo.models.freeze import digest_frozen
 from zoo.models.weights.choose import WeightsSource
@@ -45,7 +46,7 @@ def fresh_context() -> BaseContext:
 def preload_upstreams(plugin: PluginUnderTest) -> None:
     """Add the plugin's upstream libraries to the modules that the fork server imports, if it has not started yet."""
     declared = {backbone.upstream for backbone in plugin.backbones if isinstance(backbone.upstream, str)}
-    names = {upstream.partition("==")[0].replace("-", "_") for upstream in declared}
+    names = {name.replace("-", "_") for upstream in declared for name in list_upstream(upstream)}
     _PRELOADED.extend(sorted(names - {*_PRELOADED}))
 
 

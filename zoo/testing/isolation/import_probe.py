@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 import io
 import json
+import logging
 import os
 import random
 import re
@@ -15,9 +17,11 @@ from contextlib import redirect_stdout, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+from zoo.errors import PluginError
 from zoo.plugin.fields import checks_deferred
-from zoo.registry.plugins.isolation import HEAVY
+from zoo.registry.plugins.isolation import HEAVY, describe_in_one_line
 from zoo.registry.plugins.load import load_module
 from zoo.registry.plugins.place import find_import
 from zoo.testing.results.place import find_caller
@@ -87,9 +91,10 @@ def probe_here(namespace: str, distribution: str) -> ImportProbe:
             module = load_module(entry_point)
             for hook in ("zoo_backbones", "zoo_datasets", "zoo_data_sources"):
                 with suppress(Exception):  # Other checks report errors in hooks.
-                    list(getattr(module, hook, list)())
+                    _exhaust(getattr(module, hook, list)())
     except (Exception, SystemExit) as raised:  # noqa: BLE001  # a plugin may raise anything
-        error = describe_with_place(raised, find_package(entry_point))
+        described = describe_in_one_line(raised)
+        error = described if isinstance(raised, PluginError) else describe_with_place(raised, find_package(entry_point))
     after = _read_state()
     traces = tuple(f"changes {what}" for what, value in before.items() if after[what] != value)
     return ImportProbe(error, tuple(sorted(HEAVY & sys.modules.keys())), traces, *observer.first, printed.place)
@@ -115,6 +120,14 @@ class _HeavyImports:
             self.first = find_import(fullname)
 
 
+def _exhaust(result: Any) -> None:
+    """List what a hook returns; close a coroutine, which would print a warning."""
+    if inspect.iscoroutine(result):
+        result.close()
+    else:
+        list(result)
+
+
 def find_package(entry_point: importlib.metadata.EntryPoint) -> str:
     """Return the top-level package that an entry point names; ``entry_point.module`` fails for a malformed value."""
     return re.split(r"\W", entry_point.value, maxsplit=1)[0]
@@ -126,6 +139,7 @@ def _read_state() -> dict[str, object]:
         "the working directory": str(Path.cwd()),
         "Python's random state": random.getstate(),
         "the number of running threads": threading.active_count(),
+        "the root logger": (logging.root.level, len(logging.root.handlers)),
     }
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from zoo.files.download import sha256_of
-from zoo.files.versions import read_version
+from zoo.files.versions import list_upstream, read_version
 from zoo.plugin import BackboneSpec
 from zoo.testing.plugin_under_test import PluginUnderTest
 
@@ -37,7 +37,7 @@ def take_fingerprints(plugin: PluginUnderTest, backbones: Iterable[BackboneSpec]
 
 def _read_versions(plugin: PluginUnderTest, backbone: BackboneSpec) -> Mapping[str, str]:
     declared = backbone.upstream
-    upstream = [declared.partition("==")[0]] if isinstance(declared, str) else []
+    upstream = list_upstream(declared) if isinstance(declared, str) else []
     return {name: _find_version(name) for name in ("zoo", plugin.distribution, "torch", *upstream)}
 
 

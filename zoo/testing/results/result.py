@@ -29,6 +29,9 @@ class Result:
     status: Status
     #: Reason for a status other than ``pass``, in one line.
     reason: str = ""
+    #: Upstream of the backbone and the installed version that was checked, such as ``timm 1.0.31``; empty for a plugin,
+    #: and if the backbone declares no upstream.
+    upstream: str = ""
 
 
 class CheckFailed(Exception):

@@ -93,7 +93,7 @@ def _describe(job: Job, preprocessing: Preprocessing, path: Path) -> dict[str, A
 
 def _build(job: Job, images: RankImages, preprocessing: Preprocessing) -> Network:
     backbone = job.resolved.backbone
-    model, weights = build_backbone(backbone, job.weights, job.progress)
+    model, weights = build_backbone(backbone, job.weights, job.progress, job.recipe.channels)
     report_input(job, choose_input(backbone, job.weights))
     network = attach_head(backbone, weights, model, job.recipe.head, len(images.images.classes))
     return replace(network, preprocessing=preprocessing)

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from zoo.data.bit_depth import choose_bits
+from zoo.data.channels import RGB
 from zoo.data.dataset import Images
 from zoo.data.examination.check import Examined, examine_listing
 from zoo.data.examination.clusters import find_clusters
@@ -69,14 +70,14 @@ def open_rank_images(
     chosen = choose_images(files, max(most, 2 * len(classes)), recipe.seed)
     if len(chosen) < len(files):
         progress.say(f"note: ranking on {len(chosen):,} of {len(files):,} images; see `max_images`")
-    return _open(replace(listing, files=tuple(chosen)), name_source(data), recipe.seed, progress)
+    return _open(replace(listing, files=tuple(chosen)), name_source(data), recipe, progress)
 
 
-def _open(listing: Listing, origin: str, seed: int, progress: Progress) -> RankImages:
-    examined: Examined = examine_listing(listing, origin, progress=progress)
+def _open(listing: Listing, origin: str, recipe: Recipe, progress: Progress) -> RankImages:
+    examined: Examined = examine_listing(listing, origin, progress=progress, channels=recipe.channels or RGB)
     images = pool_splits(examined)
-    samples, bits = images.train, choose_bits(images.train, examined.traits, progress)
-    divided = divide(samples, find_clusters(samples, examined.traits), seed)
+    samples, bits = images.train, choose_bits(images.train, examined.traits, progress, recipe.channels or RGB)
+    divided = divide(samples, find_clusters(samples, examined.traits), recipe.seed)
     number, count = len(divided.classes), divided.count
     progress.say(f"{origin} -> {len(samples):,} images of {number} classes, {count}-fold cross-validation")
     return RankImages(images, divided.labels, divided.folds, bits)

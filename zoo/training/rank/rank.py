@@ -25,7 +25,8 @@ from zoo.training.rank.sentences import describe_record
 
 #: Options that apply to the features of images.
 _OPTIONS = (
-    "columns", "device", "image_size", "label_from", "mean", "precision", "resize", "seed", "std", "workers",
+    "channels", "columns", "device", "image_size", "label_from", "mean", "precision", "resize", "seed", "std",
+    "workers",
 )  # fmt: skip
 #: Default of ``max_images``. A probe on this many images tells backbones apart whose accuracies differ by 2 points.
 MAX_IMAGES = 2000

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 #: Version of zoo's plugin contract that this module is written for.
-ZOO_API = 1
+ZOO_API = 2
 
 #: TensorBoard's names of the metrics. It shows metrics with the same first part in one group.
 TAGS = {

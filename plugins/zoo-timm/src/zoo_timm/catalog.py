@@ -25,7 +25,10 @@ CATALOG = Path(__file__).with_name("catalog.json")
 Row = dict[str, Any]
 
 #: Values that are omitted from the file. A `url` of None means the default location on the Hugging Face Hub.
-BACKBONE_DEFAULTS: Row = {"classifier": None, "headless": False, "image_sizes": False, "weights": []}
+BACKBONE_DEFAULTS: Row = {
+    "classifier": None, "headless": False, "image_sizes": False, "first_conv": None, "standardized": False,
+    "weights": [],
+}  # fmt: skip
 WEIGHTS_DEFAULTS: Row = {
     "url": None, "sha256": None, "num_classes": NUM_CLASSES, "accuracy": None, "input": None, "lacks": (),
 }  # fmt: skip
@@ -78,8 +81,9 @@ def load_catalog(text: str) -> Catalog:
             convert=source.convert,
             upstream=upstream,
             constructor=None if row["headless"] else constructor(name),
-            expected_failures=list_expected_failures(weights),
-            **claims(tuple(row["head"]), image_sizes=row["image_sizes"]),
+            first_conv=tuple(row["first_conv"]) if isinstance(row["first_conv"], list) else row["first_conv"],
+            expected_failures=list_expected_failures(weights, is_standardized=row["standardized"]),
+            **claims(tuple(row["head"]), image_sizes=row["image_sizes"], channels=row["first_conv"] is not None),
         )
     return Catalog(upstream, table["accuracies"], backbones)
 
@@ -101,6 +105,8 @@ def dump_catalog(upstream: str, accuracies: str, specs: Sequence[BackboneSpec]) 
                 "classifier": spec.classifier,
                 "headless": spec.constructor is None,
                 "image_sizes": "image_sizes" in spec.supports,
+                "first_conv": spec.first_conv,
+                "standardized": "can.grayscale" in spec.expected_failures,
                 "weights": [_dump_weights(name, weights, inputs) for weights in spec.weights],
             },
             BACKBONE_DEFAULTS,

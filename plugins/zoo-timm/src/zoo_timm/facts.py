@@ -16,6 +16,8 @@ CODE_LICENSE = "Apache-2.0"
 HUB_FILE = "model.safetensors"
 POOLS_AFTERWARDS = "its head is the projection of an attention pool, which then selects one token"
 ADDS_TOKENS = "it adds half of a second head's maximum logits over all tokens to the logits of its head"
+NO_FIRST_CONV = "its first layer is not a convolution of the three channels"
+STANDARDIZES = "its first convolution standardizes its weights after they are summed over the channels, as in timm"
 ONE_SIZE = "its position embedding or its windows support only one image size"
 
 
@@ -29,11 +31,17 @@ def constructor(name: str) -> str:
     return f'timm.create_model("{name}", num_classes={{num_classes}})'
 
 
-def list_expected_failures(weights: Sequence[WeightsSpec]) -> dict[str, str]:
-    """Return the check that fails because of weights that zoo does not download, with the reason."""
+def list_expected_failures(weights: Sequence[WeightsSpec], *, is_standardized: bool) -> dict[str, str]:
+    """Return the checks that are known to fail, each with the reason.
+
+    Args:
+        weights: The published weights. zoo does not download some of them.
+        is_standardized: Whether the first convolution standardizes its weights.
+    """
     pickles = [spec.tag for spec in weights if spec.sha256 is None and not str(spec.url).endswith(".safetensors")]
     reason = f"the weights {', '.join(pickles)} are a pickle for which timm has no SHA-256"
-    return {"spec.weights": reason} if pickles else {}
+    failures = {"spec.weights": reason} if pickles else {}
+    return {**failures, "can.grayscale": STANDARDIZES} if is_standardized else failures
 
 
 class Claims(TypedDict):
@@ -44,12 +52,14 @@ class Claims(TypedDict):
 
 
 @cache
-def claims(head: tuple[str, ...], *, image_sizes: bool) -> Claims:
+def claims(head: tuple[str, ...], *, image_sizes: bool, channels: bool) -> Claims:
     """Return the claims of a backbone. There are few different claims, so they are cached and shared."""
     lacks: dict[str, str] = {} if image_sizes else {"image_sizes": ONE_SIZE}
+    if not channels:
+        lacks["channels"] = NO_FIRST_CONV
     if head == ("head.proj",):
         lacks["cached_features"] = POOLS_AFTERWARDS
     if "aux_head" in head:
         lacks["cached_features"] = ADDS_TOKENS
-    capable: tuple[Capability, ...] = ("image_sizes", "bf16")
+    capable: tuple[Capability, ...] = ("image_sizes", "channels", "bf16")
     return {"supports": tuple(claim for claim in capable if claim not in lacks), "unsupported": lacks}

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, cast
 
 import timm
 import torch
-from timm.models import model_entrypoint
+from timm.layers.std_conv import ScaledStdConv2d, ScaledStdConv2dSame, StdConv2d, StdConv2dSame
+from timm.models import get_pretrained_cfg, model_entrypoint
 from torch import nn
 
 from zoo.plugin import BackboneSpec
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     from zoo.plugin import WeightsSpec
 
+_STANDARDIZED = (ScaledStdConv2d, ScaledStdConv2dSame, StdConv2d, StdConv2dSame)
+
 
 def read_backbone(name: str) -> BackboneSpec:
     """Read all facts about an architecture of the installed timm.
@@ -41,6 +44,7 @@ def read_backbone(name: str) -> BackboneSpec:
     with torch.device("meta"):
         model = upstream.build(None)
     head = read_head(model)
+    first_conv = read_first_conv(name, model, read_input(name).size[0])
     expected = read_input(name)
     weights = tuple(_add_lacking(name, weights, model, head) for weights in read_weights(name))
     return BackboneSpec(
@@ -59,9 +63,34 @@ def read_backbone(name: str) -> BackboneSpec:
         convert=upstream.convert,
         upstream=f"timm=={importlib.metadata.version('timm')}",
         constructor=None if lacks_head(model) else constructor(name),
-        expected_failures=list_expected_failures(weights),
-        **claims(head, image_sizes=accepts_other_sizes(model, expected.size)),
+        first_conv=first_conv,
+        expected_failures=list_expected_failures(weights, is_standardized=_is_standardized(model, first_conv)),
+        **claims(
+            head,
+            image_sizes=accepts_other_sizes(model, expected.size),
+            channels=first_conv is not None,
+        ),
     )
+
+
+def read_first_conv(name: str, model: nn.Module, channels: int) -> str | tuple[str, ...] | None:
+    """Return the convolutions of an image that timm's cfg names; None if it names another layer, or none.
+
+    In some models, the first layer is linear, or the pixels of a patch are channels before the first convolution.
+    """
+    cfg = get_pretrained_cfg(name)
+    named = cfg.first_conv if cfg else None
+    layers = [model.get_submodule(path) for path in ([named] if isinstance(named, str) else named or ())]
+    are_convs = all(isinstance(layer, nn.Conv2d) and layer.in_channels == channels for layer in layers)
+    if not layers or not are_convs:
+        return None
+    return named if isinstance(named, str) else tuple(cast("Sequence[str]", named))
+
+
+def _is_standardized(model: nn.Module, first_conv: str | tuple[str, ...] | None) -> bool:
+    """Return whether the first convolution computes its weights, so that they are not linear in the channels."""
+    paths = (first_conv,) if isinstance(first_conv, str) else first_conv or ()
+    return any(isinstance(model.get_submodule(path), _STANDARDIZED) for path in paths)
 
 
 def read_head(model: nn.Module) -> tuple[str, ...]:

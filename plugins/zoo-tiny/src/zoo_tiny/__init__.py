@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 #: Version of zoo's plugin contract that this module is written for.
-ZOO_API = 1
+ZOO_API = 2
 
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
 #: Number of classes that the weights were trained on; figures.py defines them.
@@ -23,7 +23,7 @@ NUM_CLASSES = 24
 
 def build(tag: str | None = None, *, num_classes: int = NUM_CLASSES) -> nn.Module:  # noqa: ARG001  # tags don't matter
     """Build the network with random weights."""
-    from zoo_tiny.network import TinyNet
+    from zoo_tiny_network import TinyNet
 
     return TinyNet(num_classes)
 
@@ -67,8 +67,9 @@ def zoo_backbones() -> list[BackboneSpec]:
                     logits=(3.257, 36.016, 3.894, -16.016, 13.094),
                 ),
             ),
-            constructor="zoo_tiny.build(num_classes={num_classes})",
-            supports=("image_sizes", "bf16", "export"),
+            first_conv="conv1",
+            constructor="zoo_tiny_network.TinyNet(num_classes={num_classes})",
+            supports=("image_sizes", "channels", "bf16", "export"),
         )
     ]
 

@@ -10,7 +10,7 @@ from zoo_torchvision.specs import list_specs
 if TYPE_CHECKING:
     from zoo.plugin import BackboneSpec
 
-ZOO_API = 1
+ZOO_API = 2
 
 
 @hookimpl

@@ -25,6 +25,7 @@ _TENSORFLOW_INPUT = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 FAMILIES: Mapping[str, Family] = {
     "alexnet": Family(
         name="alexnet",
+        first_conv="features.0",
         head="classifier.6",
         classifier="classifier",
         blocks={
@@ -40,11 +41,13 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "convnext": Family(
         name="convnext",
+        first_conv="features.0.0",
         head="classifier.2",  # classifier.0 is a norm and classifier.1 flattens, so both must be kept
         blocks={"": {"stem": "features.0", **_FOUR_STAGES, "norm": "classifier.0"}},
     ),
     "densenet": Family(
         name="densenet",
+        first_conv="features.conv0",
         head="classifier",
         blocks={
             "": {
@@ -59,6 +62,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "efficientnet": Family(
         name="efficientnet",
+        first_conv="features.0.0",
         head="classifier.1",
         classifier="classifier",
         blocks={
@@ -72,6 +76,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "googlenet": Family(
         name="googlenet",
+        first_conv="conv1.conv",
         head="fc",
         aux_heads=("aux1.fc2", "aux2.fc2"),
         aux_weight=0.3,  # Szegedy et al. 2014, arXiv:1409.4842, section 5
@@ -93,6 +98,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "inception": Family(
         name="inception",
+        first_conv="Conv2d_1a_3x3.conv",
         head="fc",
         aux_heads=("AuxLogits.fc",),
         aux_weight=0.4,  # from TensorFlow's inception_model.py, which trained these weights; the paper gives no number
@@ -112,6 +118,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "maxvit": Family(
         name="maxvit",
+        first_conv="stem.0.0",
         head="classifier.5",  # classifier.2 is a norm, and .0 and .1 pool and flatten, so they must be kept
         blocks={
             "": {
@@ -124,6 +131,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "mnasnet": Family(
         name="mnasnet",
+        first_conv="layers.0",
         head="classifier.1",
         classifier="classifier",
         blocks={
@@ -137,6 +145,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "mobilenetv2": Family(
         name="mobilenet_v2",
+        first_conv="features.0.0",
         head="classifier.1",
         classifier="classifier",
         blocks={  # stages: Sandler et al. 2018, arXiv:1801.04381, table 2
@@ -145,6 +154,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "mobilenetv3": Family(
         name="mobilenet_v3",
+        first_conv="features.0.0",
         head="classifier.3",
         classifier="classifier",
         blocks={  # stages have the same number of channels: Howard et al. 2019, arXiv:1905.02244, tables 1, 2
@@ -164,21 +174,25 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "regnet": Family(
         name="regnet",
+        first_conv="stem.0",
         head="fc",
         blocks={"": {"stem": "stem", **each("block1", "block2", "block3", "block4", within="trunk_output")}},
     ),
     "resnet": Family(
         name="resnet",
+        first_conv="conv1",
         head="fc",
         blocks={"": {"stem": "conv1 bn1", **each("layer1", "layer2", "layer3", "layer4")}},
     ),
     "shufflenetv2": Family(
         name="shufflenet_v2",
+        first_conv="conv1.0",
         head="fc",
         blocks={"": {"stem": "conv1", **each("stage2", "stage3", "stage4"), "last_conv": "conv5"}},
     ),
     "squeezenet": Family(
         name="squeezenet",
+        first_conv="features.0",
         head="classifier.1",  # a convolution, with pooling after it, so the module around it must be kept
         blocks={
             "squeezenet1_0": squeezenet_blocks(3, 4, 5, 7, 8, 9, 10, 12),
@@ -188,11 +202,13 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "swin_transformer": Family(
         name="swin",
+        first_conv="features.0.0",
         head="head",
         blocks={"": {"stem": "features.0", **_FOUR_STAGES, "norm": "norm"}},
     ),
     "vgg": Family(
         name="vgg",
+        first_conv="features.0",
         head="classifier.6",
         classifier="classifier",
         blocks={
@@ -210,6 +226,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "vision_transformer": Family(
         name="vit",
+        first_conv="conv_proj",
         head="heads.head",
         blocks={"vit_b": vit_blocks(12), "vit_l": vit_blocks(24), "vit_h": vit_blocks(32)},
         image_size=True,

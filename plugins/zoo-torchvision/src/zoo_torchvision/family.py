@@ -15,6 +15,8 @@ class Family:
     """Facts that all networks in one module of ``torchvision.models`` share."""
 
     name: str
+    #: Dotted path of the convolution that takes the channels of an image.
+    first_conv: str
     #: Dotted path of the last layer.
     head: str
     #: Blocks, keyed by the beginning of the network's name; the first match is used.

@@ -62,7 +62,7 @@ def _collect_backbone(name: str) -> dict[str, Any]:
 
 def _count_parameters(name: str, module: str, default: WeightsEnum) -> int:
     """Count the parameters of the built network, since ``meta["num_params"]`` omits the auxiliary heads."""
-    from zoo.models.meta_device import parameters_on_meta
+    from zoo.models.on_meta import parameters_on_meta
 
     size = _collect_input(default).get("size", InputSpec().size)
     with parameters_on_meta():

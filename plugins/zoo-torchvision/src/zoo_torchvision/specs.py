@@ -15,7 +15,7 @@ from zoo_torchvision.preprocessing import build_preprocessing
 #: License of torchvision's code.
 LICENSE = "BSD-3-Clause"
 #: Capabilities of a network unless its family declares otherwise.
-CLAIMS: tuple[Capability, ...] = ("image_sizes", "bf16")
+CLAIMS: tuple[Capability, ...] = ("image_sizes", "channels", "bf16")
 
 
 @cache
@@ -50,6 +50,7 @@ def _describe(name: str, facts: dict[str, Any], upstream: str) -> BackboneSpec:
             _describe_weights(family, weights, None if own == inputs[0] else own)
             for weights, own in zip(facts["weights"], inputs, strict=True)
         ),
+        first_conv=family.first_conv,
         convert=partial(rename_tensors, family.renames) if family.renames else None,
         upstream=upstream,
         constructor=_constructor(name, family),

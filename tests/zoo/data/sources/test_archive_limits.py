@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from zoo.data.sources.archive import extract_archive
-from zoo.data.sources.safe_tar import MAX_CHAIN
 from zoo.errors import DataError
+from zoo.files.safe_tar import MAX_CHAIN
 
 
 def make_tar(path: Path, names: Iterable[str], data: bytes = b"", mode: str = "w") -> Path:

@@ -151,3 +151,11 @@ def test_a_network_that_returns_nan_is_refused_before_the_first_step(value: floa
     network, frozen = make_network(lambda net, x: net.fc(x.flatten(1)) * value)
     with pytest.raises(NotFinite, match="returns NaN or infinite values before the first step"):
         split_head_only(network, frozen, IMAGES)
+
+
+def test_a_head_with_parameters_outside_of_its_layers_cannot_run_on_its_own() -> None:
+    network, frozen = make_network(lambda net, x: net.fc(x.flatten(1)))
+    # The logits would be the same, because the parameter has no effect yet.
+    network = replace(network, head=replace(network.head, parameters=("logit_scale",)))
+    with pytest.raises(CannotSplit, match="the head has parameters outside of its layers: logit_scale"):
+        split_head_only(network, frozen, IMAGES)

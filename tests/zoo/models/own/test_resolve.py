@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from acme import build_acme
+from foreign import FieldNet, MappingNet
 from zoo.errors import NameNotFound, OptionError, PluginError
 from zoo.models.own.own_network import declare, open_own
 from zoo.models.own.resolve import resolve_own
@@ -73,6 +74,14 @@ def test_blocks_are_paths_or_paths_by_name(blocks: Any) -> None:
     )
 
 
+def test_a_block_that_the_forward_pass_does_not_use_may_be_anywhere() -> None:
+    model = build_acme(None)
+    model.register_parameter("spare", nn.Parameter(torch.zeros(3)))
+    blocks = ["stem", "layer1", "spare", "layer2", "classifier"]
+    found = resolve(model, blocks).backbone.blocks
+    assert [block.name for block in found] == blocks  # type: ignore[union-attr]  # it is a tuple
+
+
 def test_the_module_that_the_user_passed_is_not_changed() -> None:
     model = build_acme(None).eval()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -105,6 +114,24 @@ def test_a_layer_that_does_not_output_the_logits_is_not_the_head() -> None:
     ):
         resolve(Splitting())
     assert resolve(Splitting(), head="fc").backbone.head == ("fc",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "chosen"), [(FieldNet, r"output\.logits"), (MappingNet, r'output\["logits"\]')], ids=["object", "mapping"]
+)
+def test_a_network_that_returns_an_object_is_refused_with_the_hook_that_helps(
+    kind: type[nn.Module], chosen: str
+) -> None:
+    with pytest.raises(OptionError, match=rf"with the tensors .*not logits; choose one .*lambda.*: {chosen}\)`"):
+        resolve(kind())
+
+
+def test_a_hook_makes_a_network_return_logits() -> None:
+    network = FieldNet()
+    network.register_forward_hook(lambda _module, _images, output: output.logits)
+    resolved = resolve(network)
+    assert resolved.backbone.head == ("head",)
+    assert resolved.backbone.build(None)(torch.rand(2, 3, 16, 16)).shape == (2, 10)
 
 
 class Unused(Splitting):

@@ -20,13 +20,14 @@ from torch import Tensor
 from unprivileged import obeying_permissions
 from weights_files import TENSORS, same
 from zoo.errors import WeightsError
+from zoo.files.digest import Digest
 from zoo.files.download import sha256_of
 from zoo.models.weights.read import read_weights
 
 
 def refusal(path: Path, sha256: str | None = None) -> str:
     with pytest.raises(WeightsError) as caught:
-        read_weights(path, sha256=sha256)
+        read_weights(path, digest=None if sha256 is None else Digest("sha256", sha256))
     message = str(caught.value)
     assert message.startswith(str(path))
     assert "\n" not in message
@@ -36,15 +37,15 @@ def refusal(path: Path, sha256: str | None = None) -> str:
 def test_safetensors_are_read(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     save_file(TENSORS, path)
-    assert same(read_weights(path, sha256=None), TENSORS)
-    assert same(read_weights(path, sha256=sha256_of(path)), TENSORS)
+    assert same(read_weights(path, digest=None), TENSORS)
+    assert same(read_weights(path, digest=Digest("sha256", sha256_of(path))), TENSORS)
     assert f"not {'0' * 64}" in refusal(path, "0" * 64)
 
 
 def test_a_tensor_may_have_the_name_of_a_usual_key(tmp_path: Path) -> None:
     path = tmp_path / "net.pth"
     torch.save({"model": TENSORS["conv.weight"]}, path)
-    assert same(read_weights(path, sha256=sha256_of(path)), {"model": TENSORS["conv.weight"]})
+    assert same(read_weights(path, digest=Digest("sha256", sha256_of(path))), {"model": TENSORS["conv.weight"]})
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -53,7 +54,7 @@ def test_a_tensor_may_have_the_name_of_a_usual_key(tmp_path: Path) -> None:
 def test_a_pinned_pickle_is_read(tmp_path: Path, suffix: str, nest: str | None, *, zipped: bool) -> None:
     path = tmp_path / f"net{suffix}"
     torch.save({nest: TENSORS} if nest else TENSORS, path, _use_new_zipfile_serialization=zipped)
-    assert same(read_weights(path, sha256=sha256_of(path)[:8]), TENSORS)
+    assert same(read_weights(path, digest=Digest("sha256", sha256_of(path)[:8])), TENSORS)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
@@ -61,14 +62,14 @@ def test_changing_a_tensor_does_not_change_the_file(tmp_path: Path, suffix: str)
     path = tmp_path / f"net{suffix}"
     (torch.save if suffix == ".pth" else save_file)(TENSORS, path)
     before = sha256_of(path)
-    read_weights(path, sha256=before)["conv.weight"].zero_()
+    read_weights(path, digest=Digest("sha256", before))["conv.weight"].zero_()
     assert sha256_of(path) == before
 
 
 def test_other_content_of_a_pinned_pickle_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "net.pth"
     torch.save({"state_dict": TENSORS, "epoch": 3, "optimizer": {"state": {0: {"step": torch.ones(1)}}}}, path)
-    assert same(read_weights(path, sha256=sha256_of(path)), TENSORS)
+    assert same(read_weights(path, digest=Digest("sha256", sha256_of(path))), TENSORS)
 
 
 def test_a_pickle_needs_its_pinned_sha256(pickle: Path) -> None:
@@ -81,7 +82,7 @@ def test_the_advice_for_a_pickle_works(pickle: Path) -> None:
     program, *arguments = shlex.split(refusal(pickle).partition(": ")[2])
     assert program == "zoo"
     subprocess.run([sys.executable, "-m", "zoo", *arguments], cwd=pickle.parent, check=True, timeout=60)
-    assert same(read_weights(pickle.with_suffix(".safetensors"), sha256=None), TENSORS)
+    assert same(read_weights(pickle.with_suffix(".safetensors"), digest=None), TENSORS)
 
 
 class Hostile:
@@ -175,7 +176,7 @@ def test_any_damage_is_a_weights_error_or_harmless(at: int, replaced: bytes) -> 
         path = Path(folder) / "net.safetensors"
         path.write_bytes(GOOD[:at] + replaced + GOOD[at + len(replaced) :])
         try:
-            found = read_weights(path, sha256=None)
+            found = read_weights(path, digest=None)
         except WeightsError as error:
             assert str(error).startswith(str(path))  # noqa: PT017  # both outcomes are valid
         else:

@@ -26,7 +26,7 @@ def run(train_once: Callable[..., Path], hub: LoopbackHub) -> Path:
 
 def test_a_backbone_is_built_with_the_weights_of_a_run_on_the_hub(run: Path, registry: Registry) -> None:
     model = zoo.build("net", weights="hf://me/first", registry=registry)
-    tensors = read_weights(run / "model.safetensors", sha256=None)
+    tensors = read_weights(run / "model.safetensors", digest=None)
     state = model.state_dict()
     body = [name for name in tensors if not name.startswith("fc.")]
     assert len(body) > 3

@@ -65,10 +65,10 @@ FAULTS = {
     "lists-several-lines": Fault(
         hook("return [type('Row', (), {'__repr__': lambda self: 'a\\nb'})()]"), "broken", ("a b", "not a BackboneSpec")
     ),
-    "forgets-zoo-api": Fault(LISTS + "del ZOO_API\n", "broken", ("ZOO_API is None", "must be 1")),
-    "states-zoo-api-as-text": Fault(LISTS + "ZOO_API = '1'\n", "broken", ("ZOO_API is '1'", "must be 1")),
+    "forgets-zoo-api": Fault(LISTS + "del ZOO_API\n", "broken", ("ZOO_API is None", "must be 1 or 2")),
+    "states-zoo-api-as-text": Fault(LISTS + "ZOO_API = '1'\n", "broken", ("ZOO_API is '1'", "must be 1 or 2")),
     "states-zoo-api-as-bool": Fault(LISTS + "ZOO_API = True\n", "broken", ("ZOO_API is True",)),
-    "needs-a-newer-api": Fault(LISTS + "ZOO_API = 2\n", "incompatible", ("API 2", "supports 1", "upgrade zoo")),
+    "needs-a-newer-api": Fault(LISTS + "ZOO_API = 3\n", "incompatible", ("API 3", "accepts 1 and 2", "upgrade zoo")),
     "needs-an-older-api": Fault(LISTS + "ZOO_API = 0\n", "incompatible", ("API 0", "upgrade the plugin")),
     "lists-another-namespace": Fault(
         hook("return [spec('torchvision/vgg16')]"), "broken", ("torchvision/vgg16", "begin with NAMESPACE/")

@@ -78,10 +78,11 @@ def test_the_reason_is_printable(site: Site, load: Callable[[], dict[str, Plugin
     ("version", "state", "says"),
     [
         (1, "ok", ""),
-        (2, "incompatible", "it was written for plugin API 2, but this zoo supports 1; upgrade zoo."),
-        (0, "incompatible", "it was written for plugin API 0, but this zoo supports 1; upgrade the plugin."),
-        ("1", "broken", "its ZOO_API is '1'; it must be 1."),
-        (True, "broken", "its ZOO_API is True; it must be 1."),
+        (2, "ok", ""),
+        (3, "incompatible", "it was written for plugin API 3, but this zoo accepts 1 and 2; upgrade zoo."),
+        (0, "incompatible", "it was written for plugin API 0, but this zoo accepts 1 and 2; upgrade the plugin."),
+        ("1", "broken", "its ZOO_API is '1'; it must be 1 or 2."),
+        (True, "broken", "its ZOO_API is True; it must be 1 or 2."),
     ],
 )
 def test_the_state_depends_on_the_version_of_the_contract(version: object, state: str, says: str) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,7 +27,12 @@ def test_a_good_plugin_has_no_effects_even_if_this_process_has_imported_numpy(sh
 
     assert np.__name__ in sys.modules
 
-    assert probe(shelf) == ImportProbe("", (), ())
+    assert drop_places(probe(shelf)) == ImportProbe("", (), ())
+
+
+def drop_places(found: ImportProbe) -> ImportProbe:
+    """Return the effects without the lines that had them."""
+    return replace(found, imported="", place="", printed_at="")
 
 
 @pytest.mark.parametrize(
@@ -38,7 +45,7 @@ def test_a_good_plugin_has_no_effects_even_if_this_process_has_imported_numpy(sh
     ids=["at-the-top", "in-a-try-block", "while-listing"],
 )
 def test_a_heavy_import_is_recorded(shelf: Any, lines: dict[str, str]) -> None:
-    assert probe(shelf, **lines) == ImportProbe("", ("numpy",), ())
+    assert drop_places(probe(shelf, **lines)) == ImportProbe("", ("numpy",), ())
 
 
 @pytest.mark.parametrize(
@@ -57,7 +64,7 @@ def test_a_heavy_import_is_recorded(shelf: Any, lines: dict[str, str]) -> None:
     ],
 )
 def test_other_side_effects_are_recorded(shelf: Any, line: str, trace: str) -> None:
-    assert probe(shelf, end=in_hook(line)) == ImportProbe("", (), (trace,))
+    assert drop_places(probe(shelf, end=in_hook(line))) == ImportProbe("", (), (trace,))
 
 
 def test_all_side_effects_of_the_import_are_recorded(shelf: Any) -> None:
@@ -67,7 +74,7 @@ def test_all_side_effects_of_the_import_are_recorded(shelf: Any) -> None:
 
 def test_a_thread_that_never_ends_does_not_block_the_probe(shelf: Any) -> None:
     found = probe(shelf, top="import threading\nthreading.Thread(target=threading.Event().wait).start()")
-    assert found == ImportProbe("", (), ("changes the number of running threads",))
+    assert drop_places(found) == ImportProbe("", (), ("changes the number of running threads",))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +87,7 @@ def test_a_thread_that_never_ends_does_not_block_the_probe(shelf: Any) -> None:
 )
 def test_an_error_is_reported_with_its_location(shelf: Any, lines: dict[str, str], error: str) -> None:
     found = probe(shelf, **lines)
-    assert found.error.startswith(error)
+    assert re.sub(r"/\S*/", "", found.error).startswith(error)
     assert "\n" not in found.error
 
 
@@ -100,7 +107,7 @@ def test_the_end_of_the_interpreter_is_reported(shelf: Any, line: str, message: 
 
 def test_an_error_in_a_hook_is_not_an_import_error_and_hides_nothing(shelf: Any) -> None:
     found = probe(shelf, end=in_hook("import numpy", "print('noise')", "raise OSError('disk')"))
-    assert found == ImportProbe("", ("numpy",), ("prints 'noise'",))
+    assert drop_places(found) == ImportProbe("", ("numpy",), ("prints 'noise'",))
 
 
 def test_an_invalid_spec_is_not_an_import_error(shelf: Any) -> None:

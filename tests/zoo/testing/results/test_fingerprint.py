@@ -27,7 +27,7 @@ def test_results_depend_on_the_versions_of_zoo_the_plugin_torch_and_upstream(acm
 
 
 @pytest.mark.parametrize(
-    ("upstream", "more"), [("not-installed-at-all==1.0", {"not-installed-at-all": ""}), ("", {"": ""}), (3, {})]
+    ("upstream", "more"), [("not-installed-at-all==1.0", {"not-installed-at-all": ""}), ("", {}), (3, {})]
 )
 def test_a_missing_upstream_has_no_version_and_is_not_an_error(
     acme: BackboneSpec, upstream: Any, more: dict[str, str]

@@ -74,6 +74,12 @@ def test_a_note_names_the_constants_that_the_trained_part_contains(photos: Path,
     assert note not in run(photos, tmp_path / "head", train="head")
 
 
+@pytest.mark.parametrize("train", ["all", "from:layer1"])
+def test_constants_in_the_trained_part_do_not_affect_what_is_cached(photos: Path, output: Path, train: str) -> None:
+    lines = run(photos, output, train=train, augment="none")
+    assert not any("frozen features are computed in every epoch" in line for line in lines)
+
+
 @pytest.mark.parametrize("train", ["all", "gradual"])
 def test_a_resumed_run_keeps_the_constants(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, train: str
@@ -123,15 +129,15 @@ def test_parameters_that_your_own_network_has_frozen_stay_frozen(photos: Path, o
 def test_a_note_names_the_parameters_that_no_gradient_reached(photos: Path, output: Path) -> None:
     lines = run(photos, output, {"unused": ()})
     note = (
-        "note: in the first step, no gradient reached 8 of the 850 parameters to be trained (1 tensor: token), so they "
-        "did not change"
+        "note: in the first step, no gradient reached 8 of the 850 parameters to be trained (1 tensor: token); "
+        "without one, they do not change"
     )
     assert lines.count(note) == 1
     (found,) = read_facts(output)["no_gradient"]
     assert found == {"phase": 1, "tensors": 1, "params": 8, "learning": 850, "names": ["token"]}
     page, card = ((output / name).read_text(encoding="utf-8") for name in ("report.html", "README.md"))
-    assert "No gradient reached 8 of these parameters" in page
-    assert "No gradient reached 8 of these parameters" in card
+    assert "In the first step, no gradient reached 8 of these parameters:\n<code>token</code>." in page
+    assert "no gradient\nreached 8 of these parameters." in card
 
 
 def test_a_run_in_which_every_parameter_has_a_gradient_says_nothing(photos: Path, output: Path) -> None:
