@@ -220,6 +220,7 @@ def check_backbone_fields(spec: BackboneSpec) -> None:
         ),
         ("params", is_count(spec.params), "a positive integer"),
         ("num_classes", is_count(spec.num_classes), "a positive integer"),
+        ("run_files", spec.run_files is None or callable(spec.run_files), "a function (classes, input), or None"),
         ("input", isinstance(spec.input, InputSpec), "an InputSpec"),
         (
             "preprocessing",

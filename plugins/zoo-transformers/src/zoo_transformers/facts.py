@@ -83,6 +83,7 @@ def make_spec(name: str, facts: Facts, checkpoint: Checkpoint | None, upstream: 
         output_field=facts.output,
         convert=source.convert,
         upstream=upstream,
+        constructor=facts.architecture.constructor,
         run_files=source.run_files,
         supports=supports,
         unsupported=unsupported,
