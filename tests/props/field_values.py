@@ -112,7 +112,19 @@ WRONG: dict[type, dict[str, tuple[Any, ...]]] = {
     },
     BlockSpec: {"name": NO_TEXTS, "prefixes": (*NO_PATHS, ())},
     BackboneSpec: {
-        "name": (None, "net", "acme/", "/net", "Acme/net", "acme/ne t", "acme/a/b", "acme/net@v1", "acme/net\n", 3),
+        "name": (
+            None,
+            "net",
+            "acme/",
+            "/net",
+            "Acme/net",
+            "acme/ne t",
+            "acme/a/b/c",
+            "acme/a/",
+            "acme/net@v1",
+            "acme/net\n",
+            3,
+        ),
         "family": NO_TEXTS,
         "build": (None, "acme.build", 3),
         "head": (*NO_PATHS, ()),
@@ -133,6 +145,7 @@ WRONG: dict[type, dict[str, tuple[Any, ...]]] = {
         "first_conv": (3, "", "  ", "a\nb", (), ("a", "a"), (1,)),
         "output_field": (*NO_TEXTS[1:], "out.logits", "0", " logits"),
         "convert": ("convert", 3),
+        "run_files": ("config.json", {}),
         "upstream": (*NO_TEXTS[1:], "timm", "==1.0", "timm>=", "timm=1.0", "timm>=1.0,", "timm==", "timm==1.0 or so"),
         "constructor": (
             *NO_TEXTS[1:],
@@ -203,7 +216,7 @@ RIGHT: dict[type, dict[str, tuple[Any, ...]]] = {
     },
     BlockSpec: {"prefixes": (("a", "b.c"),)},
     BackboneSpec: {
-        "name": ("acme/net", "a-b_1/Net-1.x", "acme/9"),
+        "name": ("acme/net", "a-b_1/Net-1.x", "acme/9", "acme/owner/net-1.x"),
         "head": (("head", "head_dist"), lambda _model: ("fc",)),
         "blocks": ((BLOCK, BlockSpec("layer1", ("layer1",))), lambda _model: (BLOCK,)),
         "preprocessing": (None, print),
@@ -217,6 +230,7 @@ RIGHT: dict[type, dict[str, tuple[Any, ...]]] = {
         "fixed": ((), ("mask", "layer1.mask"), lambda _model: ("mask",)),
         "unused": ((), ("mask_token",), lambda _model: ("mask_token",)),
         "convert": (None, print),
+        "run_files": (None, print),
         "upstream": (None, "timm==1.0.31", "timm>=1.0.25,<2", "open_clip_torch ~=3.0, !=3.1.*"),
         "constructor": (
             None,
