@@ -31,7 +31,7 @@ class Upstream:
         from zoo_transformers.quiet import quiet_transformers
 
         with quiet_transformers():
-            model: nn.Module = self._model_class(self.make_config(NUM_CLASSES))
+            model: nn.Module = self.model_class(self.make_config(NUM_CLASSES))
         return prepare_inputs(model, self.architecture)
 
     def convert(self, _tag: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -45,7 +45,7 @@ class Upstream:
         """
         from zoo_transformers.loading import load_tensors
 
-        return load_tensors(self._model_class, self.make_config(self.labels or NUM_CLASSES), tensors)
+        return load_tensors(self.model_class, self.make_config(self.labels or NUM_CLASSES), tensors)
 
     def preprocessing(self, _tag: str | None) -> Callable[[Image.Image], Tensor] | None:
         """Return transformers' own preprocessing, or None if zoo's input only approximates it."""
@@ -64,11 +64,19 @@ class Upstream:
         """Return the configuration for a number of classes."""
         import transformers
 
+        from zoo_transformers.quiet import quiet_transformers
+
         config = getattr(transformers, self.architecture.config)
-        return config.from_dict({**self.architecture.values, "num_labels": num_labels})
+        with quiet_transformers():
+            return config.from_dict({**self.architecture.values, "num_labels": num_labels})
 
     @property
-    def _model_class(self) -> Any:
+    def model_class(self) -> Any:
+        """The class of the model.
+
+        Raises:
+            LookupError: If the installed transformers does not have it.
+        """
         import transformers
 
         name = self.architecture.model
@@ -78,6 +86,11 @@ class Upstream:
                 "`zoo info` shows, or choose another backbone."
             )
         return getattr(transformers, name)
+
+
+def find_image_config(config: Any) -> Any:
+    """Return the part of a configuration that describes the network for images, such as that of CLIP."""
+    return getattr(config, "vision_config", config)
 
 
 def prepare_image(processor: Any, image: Image.Image) -> Tensor:

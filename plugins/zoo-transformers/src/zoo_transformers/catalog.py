@@ -29,7 +29,7 @@ Row = dict[str, Any]
 #: Values that are omitted from the file.
 DEFAULTS: Row = {
     "values": {}, "processor": None, "preprocessing": {}, "sizes": "any", "output": "logits", "unused": (),
-    "reads_values": False, "repository": None, "labels": NUM_CLASSES,
+    "reads_values": False, "first_conv": (), "checkpoints": False, "repository": None, "labels": NUM_CLASSES,
 }  # fmt: skip
 
 
@@ -92,6 +92,8 @@ def _load_entry(row: Row, inputs: Mapping[str, InputSpec], blocks: Mapping[str, 
         output=row["output"],
         unused=tuple(row["unused"]),
         reads_values=row["reads_values"],
+        first_conv=tuple(row["first_conv"]),
+        checkpoints=row["checkpoints"],
     )
     repository = row["repository"]
     return Entry(facts, None if repository is None else Checkpoint(repository, row["labels"]))
@@ -109,7 +111,7 @@ def dump_catalog(upstream: str, entries: Mapping[str, Entry]) -> str:
             "processor": given.processor, "preprocessing": given.preprocessing, "sizes": given.sizes,
             "params": facts.params, "head": facts.head, "blocks": blocks.setdefault(facts.blocks, name),
             "input": inputs.setdefault(facts.input, name), "output": facts.output, "unused": facts.unused,
-            "reads_values": facts.reads_values,
+            "reads_values": facts.reads_values, "first_conv": facts.first_conv, "checkpoints": facts.checkpoints,
             "repository": checkpoint and checkpoint.repository,
             "labels": checkpoint.labels if checkpoint else NUM_CLASSES,
         }  # fmt: skip

@@ -20,6 +20,7 @@ CODE_LICENSE = "Apache-2.0"
 #: Name of the file with the weights in a repository.
 FILE = "model.safetensors"
 ONE_SIZE = "its forward pass accepts only one image size"
+READS_VALUES = "its forward pass reads the values of its attention mask, which tensors on the meta device lack"
 #: Checks that fail for a kind of network, with the reason.
 VANISHES = "transformers draws such small random weights that the logits of untrained networks are zero in eval mode"
 EXPECTED_FAILURES = {name: {"forward.repeatable": VANISHES} for name in ("efficientnet", "mobilevitv2")}
@@ -44,6 +45,10 @@ class Facts:
     unused: tuple[str, ...] = ()
     #: Whether the forward pass reads the values of tensors, which tensors on the meta device lack.
     reads_values: bool = False
+    #: Paths of the convolutions of the image; empty if the model cannot be adapted to other channels.
+    first_conv: tuple[str, ...] = ()
+    #: Whether upstream declares that it supports gradient checkpointing.
+    checkpoints: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,7 @@ def make_spec(name: str, facts: Facts, checkpoint: Checkpoint | None, upstream: 
         weights=() if checkpoint is None else (_make_weights(checkpoint),),
         num_classes=NUM_CLASSES,
         unused=facts.unused,
+        first_conv=facts.first_conv or None,
         output_field=facts.output,
         convert=source.convert,
         upstream=upstream,
@@ -105,5 +111,11 @@ def _make_claims(facts: Facts) -> tuple[tuple[Capability, ...], Mapping[str, str
     lacks = dict(LACKS.get(facts.family, {}))
     if facts.architecture.sizes == "fixed":
         lacks["image_sizes"] = ONE_SIZE
-    capable: tuple[Capability, ...] = ("image_sizes", "bf16")
+    if facts.reads_values:
+        lacks["meta"] = READS_VALUES
+    found: dict[Capability, bool] = {
+        "image_sizes": True, "channels": facts.first_conv != (), "bf16": True,
+        "gradient_checkpointing": facts.checkpoints,
+    }  # fmt: skip
+    capable = [name for name, is_found in found.items() if is_found]
     return tuple(claim for claim in capable if claim not in lacks), lacks

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from zoo_transformers.architecture import NUM_CLASSES
 from zoo_transformers.blocks import read_blocks
 from zoo_transformers.building import Upstream
 from zoo_transformers.facts import Facts
+from zoo_transformers.fake_tensors import fake_tensors
+from zoo_transformers.first_convs import find_first_convs
 from zoo_transformers.heads import find_heads
 from zoo_transformers.prefixes import covers, shortest_prefixes
 from zoo_transformers.processors import make_processor, read_input
@@ -52,9 +53,7 @@ def read_facts(given: Architecture, like: Facts | None = None) -> Facts:
         known = _read_class(given, expected)
     if not known.reads_values:
         return _read_network(known, "meta")
-    with (
-        FakeTensorMode()
-    ):  # Unlike tensors on the meta device, transformers knows them, and does not read their values.
+    with fake_tensors():
         return _read_network(known, "cpu")
 
 
@@ -63,7 +62,7 @@ def _read_class(given: Architecture, expected: InputSpec) -> Facts:
     known = Facts(given, "", 0, _read_heads(given), (), expected, "")
     if accepts(given, expected.size, "meta"):
         return _read_sizes(known, "meta")
-    with FakeTensorMode():
+    with fake_tensors():
         if not accepts(given, expected.size, "cpu"):
             raise ValueError(f"{given.model} does not accept its own images of {expected.size[1]} pixels")
         return replace(_read_sizes(known, "cpu"), reads_values=True)
@@ -81,6 +80,8 @@ def _read_sizes(known: Facts, device: str) -> Facts:
         input=replace(known.input, min_size=_find_smallest(architecture, size[1], device)),
         output=output,
         unused=find_unused(model, output, size),
+        first_conv=() if device != "meta" else find_first_convs(architecture, size),
+        checkpoints=bool(getattr(model, "supports_gradient_checkpointing", False)),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from zoo_transformers.building import find_image_config
 from zoo_transformers.processors import INTERPOLATIONS, flips_channels, make_processor, read_input
 
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from zoo.plugin import InputSpec
     from zoo_transformers.architecture import Architecture
 
+#: Number of channels of the images that image processors prepare.
+RGB = 3
 #: Names of the files.
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 
@@ -30,6 +33,8 @@ def make_run_files(
     config.id2label = dict(enumerate(classes))
     config.label2id = {name: place for place, name in enumerate(classes)}
     config.architectures = [architecture.model]
+    if hasattr(for_images := find_image_config(config), "num_channels"):
+        for_images.num_channels = given.size[0]
     files = {CONFIG: config.to_dict()}
     if (processor := _find_processor(architecture, given)) is not None:
         files[PREPROCESSOR] = processor
@@ -42,7 +47,7 @@ def _find_processor(architecture: Architecture, given: InputSpec) -> Mapping[str
     if own is not None and _is_same(read_input(own), given):
         values: Mapping[str, Any] = own.to_dict()
         return values
-    if given.crop == "border" or (own is not None and flips_channels(own)):
+    if given.crop == "border" or given.size[0] != RGB or (own is not None and flips_channels(own)):
         return None
     height, width = given.size[1:]
     numbers = {name: number for number, name in INTERPOLATIONS.items()}
