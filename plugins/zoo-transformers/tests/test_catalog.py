@@ -95,6 +95,18 @@ def test_a_distilled_model_has_two_heads(catalog: Catalog) -> None:
     assert spec.head == ("cls_classifier", "distillation_classifier")
 
 
+def test_only_models_that_accept_other_channels_declare_their_first_convolution(catalog: Catalog) -> None:
+    vit, swin = catalog.backbones["vit-base-patch16-224"], catalog.backbones["swin-tiny-patch4-window7-224"]
+    assert (vit.first_conv, "channels" in vit.supports) == (None, False)
+    assert swin.first_conv == ("swin.embeddings.patch_embeddings.projection",)
+    assert "channels" in swin.supports
+
+
+def test_perceiver_is_built_on_the_cpu(catalog: Catalog) -> None:
+    found = {name for name, spec in catalog.backbones.items() if "meta" in spec.unsupported}
+    assert found == {f"vision-perceiver-{kind}" for kind in ("learned", "fourier", "conv")}
+
+
 def test_a_mask_token_is_unused(catalog: Catalog) -> None:
     assert catalog.backbones["dinov2-small"].unused == ("dinov2.embeddings.mask_token",)
 

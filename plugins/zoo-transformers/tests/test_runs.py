@@ -76,7 +76,8 @@ def test_a_checkpoint_of_a_hub_is_trained_and_transformers_loads_the_run(
     image = photos / "val" / "red" / "0.png"
     missing, unexpected, labels, found = json.loads(call("-c", LOAD, run, image, HF_HUB_OFFLINE="1"))
     assert (missing, unexpected, labels) == ([], [], {"0": "blue", "1": "red"})
-    top = json.loads(call("-m", "zoo", "predict", run, image, "--json", ZOO_OFFLINE="1", **given))[0]["top"]
+    predict = ("-m", "zoo", "predict", run, image, "--json", "--top", "2")
+    top = json.loads(call(*predict, ZOO_OFFLINE="1", **given))[0]["top"]
     wanted = {each["label"]: each["probability"] for each in top}
     assert found == pytest.approx([wanted["blue"], wanted["red"]], abs=1e-3)
 
@@ -108,6 +109,20 @@ def test_the_image_processor_of_a_run_prepares_images_like_the_run(tmp_path: Pat
         write_files(spec.run_files(("a", "b"), given), tmp_path)
         found = read_input(transformers.AutoImageProcessor.from_pretrained(tmp_path))
         assert change(found, min_size=given.min_size) == given
+
+
+@pytest.mark.parametrize("name", ["swiftformer-xs", "clip-vit-base-patch32"])
+def test_transformers_builds_the_network_of_a_run_with_other_channels(name: str) -> None:
+    import transformers
+
+    catalog = packaged_catalog()
+    spec, source = catalog.backbones[name], catalog.entries[name].facts.architecture
+    files = spec.run_files(("a", "b"), change(spec.input, size=(1, *spec.input.size[1:]), mean=(0.5,), std=(0.5,)))
+    assert files.keys() == {"config.json"}
+    with torch.device("meta"):
+        model = getattr(transformers, source.model)(getattr(transformers, source.config)(**files["config.json"]))
+    (path,) = spec.first_conv
+    assert model.get_submodule(path).weight.shape[1] == 1
 
 
 def test_an_input_that_no_image_processor_prepares_leaves_out_the_file() -> None:
