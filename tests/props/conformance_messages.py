@@ -27,11 +27,14 @@ SECTIONS = {
     "The spec": (
         "zoo/testing/checks/spec.py", "zoo/plugin/fields.py", "zoo/testing/spdx.py", "zoo/testing/signatures.py",
     ),
-    "Building": ("zoo/testing/checks/build.py",),
+    "The input": ("zoo/testing/checks/input.py", "zoo/testing/inputs/cause.py"),
+    "Building": ("zoo/testing/checks/build.py", "zoo/testing/isolation/constructors.py"),
     "The forward pass": ("zoo/testing/checks/forward.py", "zoo/testing/passes.py"),
     "The head": ("zoo/testing/checks/head.py", "zoo/models/head.py"),
     "The blocks": ("zoo/testing/checks/blocks.py", "zoo/models/blocks.py"),
-    "Training": ("zoo/testing/checks/learn.py", "zoo/testing/checks/freeze.py"),
+    "Training": (
+        "zoo/testing/checks/learn.py", "zoo/testing/checks/freeze.py", "zoo/testing/declared_parameters.py",
+    ),
     "Saving": ("zoo/testing/checks/save.py",),
     "Capabilities": ("zoo/testing/checks/can.py", "zoo/testing/checkpointing.py"),
     "Published weights": ("zoo/testing/checks/weights.py",),
