@@ -88,17 +88,17 @@ declared(
 )
 declared(
     "pickle-without-digest",
-    {"spec.weights": "are a pickle, which zoo reads only with a sha256; declare it"},
+    {"spec.weights": "are a pickle, which zoo reads only with a digest; declare sha256"},
     lambda: {"weights": (declare_weights(url="https://localhost/net.pth"),)},
 )
 declared(
     "pickle-without-digest-behind-a-query",
-    {"spec.weights": "are a pickle, which zoo reads only with a sha256; declare it"},
+    {"spec.weights": "are a pickle, which zoo reads only with a digest; declare sha256"},
     lambda: {"weights": (declare_weights(url="https://localhost/net.PTH?download=1"),)},
 )
 declared(
     "pickle-in-an-archive-without-digest",
-    {"spec.weights": "are a pickle, which zoo reads only with a sha256; declare it"},
+    {"spec.weights": "are a pickle, which zoo reads only with a digest; declare sha256"},
     lambda: {"weights": (declare_weights(url="https://localhost/net.zip", member="net.pth"),)},
 )
 declared(

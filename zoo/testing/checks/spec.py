@@ -87,7 +87,10 @@ def weights(declared: Declaration) -> None:
         if url.startswith("file:"):
             _expect_in_wheel(declared, published.tag, url)
         if is_refused(published):
-            raise CheckFailed(f"weights {published.tag} are a pickle, which zoo reads only with a sha256; declare it.")
+            raise CheckFailed(
+                f"weights {published.tag} are a pickle, which zoo reads only with a digest; declare sha256, or sha1 "
+                "or md5 if upstream publishes no better one."
+            )
 
 
 def license(declared: Declaration) -> None:
