@@ -157,8 +157,8 @@ def convert_by_number(_tag: str, tensors: Mapping[str, Tensor]) -> Mapping[str, 
 
 
 declared(
-    "convert-that-raises",
-    {"weights.fit": "cannot convert the tensors of V1: IndexError: list index out of range ("},
+    "convert-that-counts-names",
+    {"weights.converted": "cannot convert the tensors of V1: IndexError: list index out of range ("},
     lambda: {"weights": (declare_weights("renamed.safetensors"),), "convert": convert_by_number},
 )
 declared(

@@ -97,8 +97,8 @@ def _expect_tensors(prepared: Prepared, expected: InputSpec, named: str) -> None
     """Raise CheckFailed if upstream's results are not finite float tensors with the shape of the input."""
     for result in prepared.theirs:
         if not isinstance(result, Tensor) or not result.is_floating_point():
-            found = str(result.dtype) if isinstance(result, Tensor) else type(result).__name__
-            raise CheckFailed(f"for {named}, preprocessing gives a {found}; return a float tensor of shape (C, H, W).")
+            found = f"{result.dtype}" if isinstance(result, Tensor) else f"an object of type {type(result).__name__}"
+            raise CheckFailed(f"for {named}, preprocessing gives {found}; return a float tensor of shape (C, H, W).")
         if result.shape != expected.size:
             shape, size = tuple(result.shape), expected.size
             raise CheckFailed(
