@@ -13,11 +13,11 @@ from zoo.errors import PluginError
 from zoo.plugin import BackboneSpec
 from zoo.registry.plugins.isolation import describe_in_one_line
 from zoo.registry.upstream_version import describe_installed
+from zoo.testing.failure_place import find_place_of
 from zoo.testing.plugin_under_test import PluginUnderTest
 from zoo.testing.promises import BY_NAME, CHECKS, OLD_NAMES, Check, Level, list_checks
 from zoo.testing.results.place import PLACE
 from zoo.testing.results.result import BAD, CannotCheck, CheckFailed, NotApplicable, Result, Status, describe_with_place
-from zoo.testing.subjects import find_place_of
 
 if TYPE_CHECKING:
     from zoo.testing.backbone_under_test import BackboneUnderTest

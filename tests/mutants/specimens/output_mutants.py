@@ -60,7 +60,9 @@ declared(
 )
 declared(
     "tower-whose-constructor-has-a-head",
-    {"build.upstream": "its constructor builds a different network: classifier.3.bias, classifier.3.weight (2 in all)"},
+    {
+        "build.upstream": "in line 2, 'model = specimens.networks.ConvNet(2)': classifier.3.bias, classifier.3.weight"
+    },
     lambda: {"constructor": "specimens.networks.ConvNet({num_classes})"},
     of=declare_tower,
 )

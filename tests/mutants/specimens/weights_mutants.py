@@ -67,7 +67,7 @@ def declare_converted(function: Any) -> dict[str, Any]:
 
 declared(
     "convert-that-prints",
-    {"weights.converted": "weights_mutants.py:34) prints 'renaming'; it must only rename and reshape tensors"},
+    {"weights.converted": ") prints 'renaming'; it must only rename and reshape tensors"},
     lambda: declare_converted(convert_with_a_print),
 )
 declared(
@@ -163,6 +163,6 @@ declared(
 )
 declared(
     "convert-that-returns-nothing",
-    {"weights.fit": "must return a mapping from names to tensors"},
+    {"weights.converted": "must return a mapping from names to tensors"},
     lambda: {"weights": (declare_weights("renamed.safetensors"),), "convert": lambda _tag, _tensors: None},
 )
