@@ -60,9 +60,7 @@ declared(
 )
 declared(
     "tower-whose-constructor-has-a-head",
-    {
-        "build.upstream": "in line 2, 'model = specimens.networks.ConvNet(2)': classifier.3.bias, classifier.3.weight"
-    },
+    {"build.upstream": "classifier.3.bias, classifier.3.weight (2 in all) differ; correct the constructor"},
     lambda: {"constructor": "specimens.networks.ConvNet({num_classes})"},
     of=declare_tower,
 )

@@ -116,7 +116,12 @@ def test_json_has_the_declared_values(run: Run) -> None:
 
 
 def test_json_has_all_fields_of_the_spec_except_callables(run: Run) -> None:
-    fields = {field.name for field in dataclasses.fields(BackboneSpec)} - {"build", "convert", "preprocessing"}
+    fields = {field.name for field in dataclasses.fields(BackboneSpec)} - {
+        "build",
+        "convert",
+        "preprocessing",
+        "run_files",
+    }
     assert fields == read(run("acme/full", "--json")).keys()
 
 

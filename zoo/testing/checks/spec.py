@@ -30,9 +30,10 @@ from zoo.testing.runner import Declaration
 from zoo.testing.signatures import find_call_fault
 from zoo.testing.spdx import refuse_prose
 
-#: Fields that are or may be functions, and the argument that zoo passes.
+#: Fields that are or may be functions, and the arguments that zoo passes.
 ARGUMENTS = {
-    "build": "tag", "preprocessing": "tag", "head": "model", "blocks": "model", "fixed": "model", "unused": "model",
+    "build": ("tag",), "preprocessing": ("tag",), "head": ("model",), "blocks": ("model",), "fixed": ("model",),
+    "unused": ("model",), "run_files": ("classes", "input"),
 }  # fmt: skip
 #: Addresses of pages that show a file or ask a question, instead of sending the file.
 PAGES = re.compile(
@@ -56,9 +57,9 @@ def fields(declared: Declaration) -> None:
         for block in declared.spec.blocks:
             assert isinstance(block, BlockSpec)  # check_backbone_fields ensures this
             check_block(block)
-    for field, argument in ARGUMENTS.items():
+    for field, arguments in ARGUMENTS.items():
         function = getattr(declared.spec, field)
-        if callable(function) and (fault := find_call_fault(function, argument)):
+        if callable(function) and (fault := find_call_fault(function, *arguments)):
             raise CheckFailed(f"its {field} {fault}.", find_function(function))
     _check_convert(declared.spec.convert)
 
