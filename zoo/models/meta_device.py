@@ -7,6 +7,7 @@ from torch import nn
 from zoo.models.build import build_model
 from zoo.models.on_meta import make_on_meta
 from zoo.plugin import BackboneSpec
+from zoo.plugin.capabilities import needs_cpu
 
 
 def build_on_meta(backbone: BackboneSpec, tag: str | None = None, channels: int | None = None) -> nn.Module:
@@ -22,6 +23,6 @@ def build_on_meta(backbone: BackboneSpec, tag: str | None = None, channels: int 
     Raises:
         PluginError: If it cannot be built in either of the ways that `make_on_meta` tries.
     """
-    if "meta" in backbone.unsupported:
+    if needs_cpu(backbone):
         return build_model(backbone, tag, channels)
     return make_on_meta(lambda: build_model(backbone, tag, channels))
