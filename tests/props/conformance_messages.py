@@ -27,15 +27,16 @@ SECTIONS = {
     "The spec": (
         "zoo/testing/checks/spec.py", "zoo/plugin/fields.py", "zoo/testing/spdx.py", "zoo/testing/signatures.py",
     ),
-    "Building": (
-        "zoo/testing/checks/build.py", "zoo/testing/isolation/constructors.py", "zoo/testing/declared_parameters.py",
-        "zoo/models/untrained.py",
-    ),
     "The input": ("zoo/testing/checks/input.py", "zoo/testing/inputs/cause.py"),
+    "Building": (
+        "zoo/testing/checks/build.py", "zoo/testing/isolation/constructors.py", "zoo/models/untrained.py",
+    ),
     "The forward pass": ("zoo/testing/checks/forward.py", "zoo/testing/passes.py", "zoo/models/output_field.py"),
     "The head": ("zoo/testing/checks/head.py", "zoo/models/head.py", "zoo/models/added_head.py"),
     "The blocks": ("zoo/testing/checks/blocks.py", "zoo/models/blocks.py"),
-    "Training": ("zoo/testing/checks/learn.py", "zoo/testing/checks/freeze.py"),
+    "Training": (
+        "zoo/testing/checks/learn.py", "zoo/testing/checks/freeze.py", "zoo/testing/declared_parameters.py",
+    ),
     "Saving": ("zoo/testing/checks/save.py",),
     "Capabilities": ("zoo/testing/checks/can.py", "zoo/testing/checkpointing.py", "zoo/models/channels.py"),
     "Published weights": ("zoo/testing/checks/weights.py", "zoo/models/weights/converting.py"),
