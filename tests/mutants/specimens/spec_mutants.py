@@ -171,6 +171,26 @@ declared(
 )
 
 declared(
+    "preprocessing-without-a-tag",
+    {"spec.fields": "its preprocessing is called with (tag), but takes ()"},
+    lambda: {"preprocessing": lambda: None},
+)
+declared(
+    "unused-as-a-function-of-nothing",
+    {"spec.fields": "its unused is called with (model), but takes ()"},
+    lambda: {"unused": lambda: ("stem",)},
+)
+declared(
+    "convert-without-a-tag",
+    {"spec.fields": "its convert is called with (tag, tensors), but takes (tensors)"},
+    lambda: {"convert": lambda tensors: tensors},
+)
+declared(
+    "unsupported-as-none",
+    {"spec.capabilities": "has unsupported=None; it must be a mapping"},
+    lambda: {"unsupported": None},
+)
+declared(
     "builder-that-takes-num-classes",
     {"spec.fields": "its build is called with (tag), but takes (tag, num_classes)"},
     lambda: {"build": lambda tag, num_classes: None},  # noqa: ARG005  # the fault
