@@ -190,7 +190,7 @@ def _finish(job: Job, record: Record | None, baseline: Run | None, pictures: Pic
     if record:
         if baseline:
             record.facts["baseline"] = compare_baseline(record.facts, baseline.facts, job.progress)
-        write_upstream_files(record.folder, job.resolved.backbone)
+        write_upstream_files(record.folder, job.resolved.backbone, job.progress)
         write_card(record.folder, record.facts, job.resolved.backbone)
         write_predictions(record.folder, record.list_predictions())
         write_page(record.folder, record.facts, record.history, pictures)

@@ -99,7 +99,9 @@ def _own_path(weights: WeightsSpec, url: str) -> Path:
 
 def _unpack(archive: Path, weights: WeightsSpec) -> Path:
     """Return the member of an archive on this machine, which is in the cache after the first call."""
-    own, member = _own_path(weights, str(weights.url)), str(weights.member)
+    status, member = archive.stat(), str(weights.member)
+    # A new version of the plugin may bring another archive at the same address.
+    own = _own_path(weights, f"{weights.url} {status.st_size} {status.st_mtime_ns}")
     if not own.exists():
         with writing_cache(own.parent):
             own.parent.mkdir(parents=True, exist_ok=True)

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from recording_progress import RecordingProgress
 from zoo.errors import PluginError
 from zoo.models.weights.header import Header
 from zoo.plugin import BackboneSpec, InputSpec
+from zoo.progress import Silent
 from zoo.registry.registry import open_registry
 from zoo.runs.export.upstream_files import build_upstream_files, write_upstream_files
 from zoo.runs.folder import RunFolder
@@ -50,6 +52,7 @@ def test_other_runs_have_no_such_files(files: Files | None, head: str) -> None:
         ({"run.json": {}}, "it returns 'run.json'; return a mapping of config.json and preprocessor_config.json"),
         ({"../config.json": {}}, "it returns '../config.json'; return"),
         (["config.json"], "it returns list; return"),
+        ({"config.json": {"size": {1}}}, "it returns values that JSON does not have: Object of type set"),
     ],
 )
 def test_other_files_are_refused(returned: Any, message: str) -> None:
@@ -57,15 +60,24 @@ def test_other_files_are_refused(returned: Any, message: str) -> None:
         build_upstream_files(declare(lambda _classes, _given: returned), make_header())
 
 
-def test_an_error_of_the_plugin_names_the_backbone() -> None:
-    def fail(_classes: tuple[str, ...], _given: InputSpec) -> Any:
-        raise KeyError("labels")
+def fail(_classes: tuple[str, ...], _given: InputSpec) -> Any:
+    raise KeyError("labels")
 
+
+def test_an_error_of_the_plugin_names_the_backbone() -> None:
     with pytest.raises(PluginError, match="tiny/tiny fails in run_files: KeyError"):
         build_upstream_files(declare(fail), make_header())
 
 
 def test_the_files_are_written_to_the_run_folder(tiny_run: Path) -> None:
-    write_upstream_files(RunFolder.open(tiny_run), declare(describe))
+    write_upstream_files(RunFolder.open(tiny_run), declare(describe), Silent())
     assert json.loads((tiny_run / "config.json").read_text(encoding="utf-8")) == {"labels": ["moons", "suns"]}
     assert RunFolder.reopen(tiny_run).path == tiny_run
+
+
+def test_an_error_of_the_plugin_does_not_end_a_run_that_is_trained(tiny_run: Path) -> None:
+    progress = RecordingProgress()
+    write_upstream_files(RunFolder.open(tiny_run), declare(fail), progress)
+    (line,) = progress.lines
+    assert line.startswith("warning: upstream cannot load the run folder: tiny/tiny fails in run_files: KeyError")
+    assert not (tiny_run / "config.json").exists()
