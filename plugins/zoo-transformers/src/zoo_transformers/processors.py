@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 #: Image processors that reverse the channels, because the networks were trained with BGR images.
 BGR = ("MobileViTImageProcessor", "PPLCNetImageProcessor")
-#: Image processors that leave images non-square, so zoo crops their center.
-NOT_SQUARE = ("TextNetImageProcessor",)
+#: Image processors that zoo only approximates. TextNet's leaves images non-square, so zoo crops their center. Perceiver's
+#: crops before it resizes, so it rounds the crop to whole pixels of the original image.
+APPROXIMATED = ("TextNetImageProcessor", "PerceiverImageProcessor")
 #: Interpolations by PIL's numbers.
 INTERPOLATIONS: dict[int, Interpolation] = {0: "nearest", 2: "bilinear", 3: "bicubic"}
 #: ConvNeXt's image processor resizes both sides from this size on, and crops below.
@@ -45,7 +46,7 @@ def flips_channels(processor: Any) -> bool:
 
 def is_exact(processor: Any) -> bool:
     """Return whether `read_input` describes exactly what an image processor does."""
-    return get_name(processor) not in NOT_SQUARE
+    return get_name(processor) not in APPROXIMATED
 
 
 def read_input(processor: Any) -> InputSpec:
