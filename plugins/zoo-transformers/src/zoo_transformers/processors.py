@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 #: Image processors that reverse the channels, because the networks were trained with BGR images.
 BGR = ("MobileViTImageProcessor", "PPLCNetImageProcessor")
-#: Image processors that zoo only approximates. TextNet's leaves images non-square, so zoo crops their center. Perceiver's
-#: crops before it resizes, so it rounds the crop to whole pixels of the original image.
+#: Image processors that zoo only approximates. TextNet's leaves images non-square, so zoo crops their center.
+#: Perceiver's crops before it resizes, so it rounds the crop to whole pixels of the original image.
 APPROXIMATED = ("TextNetImageProcessor", "PerceiverImageProcessor")
 #: Interpolations by PIL's numbers.
 INTERPOLATIONS: dict[int, Interpolation] = {0: "nearest", 2: "bilinear", 3: "bicubic"}
