@@ -171,6 +171,17 @@ def test_the_how_to_on_foreign_networks_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.breadth
+@pytest.mark.timeout(1200)  # it checks two networks on the CPU
+def test_the_how_to_with_two_plugins_runs(tmp_path: Path) -> None:
+    for name in ("pytorchcv", "open_clip"):
+        pytest.importorskip(name, reason=f"{name} is not installed")
+    reader = Reader(tmp_path)
+    reader.follow("docs/how-to/worked-plugins.md")
+    assert {"zoo check pytorchcv/shufflenet_g1_wd4", "zoo check openclip/ViT-S-32-alt"} <= {*reader.commands}
+    assert reader.commands[-1] == "python load.py"
+
+
+@pytest.mark.breadth
 def test_the_tutorial_on_plugins_runs(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     reader.follow("docs/tutorials/plugin.md")

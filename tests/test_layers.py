@@ -18,7 +18,7 @@ LINT = "import sys\nfrom importlinter.cli import lint_imports\nsys.exit(lint_imp
 #: Packages that the core must not import; it only uses them through plugins.
 UPSTREAM = (
     "timm", "torchvision.models", "transformers", "tensorboard", "torch.utils.tensorboard",
-    "zoo_torchvision", "zoo_timm", "zoo_tiny", "zoo_tensorboard",
+    "zoo_torchvision", "zoo_timm", "zoo_tiny", "zoo_tensorboard", "zoo_transformers",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The five wheels, built and installed as a user would do it, contain everything that zoo needs."""
+"""The six wheels, built and installed as a user would do it, contain everything that zoo needs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from zoo.cli.scaffold import FILES
 pytestmark = pytest.mark.breadth
 
 ROOT = Path(__file__).parent.parent
+PLUGINS = ("torchvision", "timm", "tiny", "tensorboard", "transformers")
 SOURCES = {
     "zoo_backbones": ROOT,
-    **{f"zoo_{name}": ROOT / "plugins" / f"zoo-{name}" for name in ("torchvision", "timm", "tiny", "tensorboard")},
+    **{f"zoo_{name}": ROOT / "plugins" / f"zoo-{name}" for name in PLUGINS},
 }
 
 #: The templates of report.html.
@@ -62,7 +63,7 @@ def run(site: Path, cwd: Path, *command: str) -> str:
     return done.stdout
 
 
-def test_all_five_distributions_can_be_built(wheels: dict[str, Path]) -> None:
+def test_all_six_distributions_can_be_built(wheels: dict[str, Path]) -> None:
     assert sorted(wheels) == sorted(SOURCES)
 
 

@@ -27,14 +27,19 @@ SECTIONS = {
     "The spec": (
         "zoo/testing/checks/spec.py", "zoo/plugin/fields.py", "zoo/testing/spdx.py", "zoo/testing/signatures.py",
     ),
-    "Building": ("zoo/testing/checks/build.py",),
-    "The forward pass": ("zoo/testing/checks/forward.py", "zoo/testing/passes.py"),
-    "The head": ("zoo/testing/checks/head.py", "zoo/models/head.py"),
+    "The input": ("zoo/testing/checks/input.py", "zoo/testing/inputs/cause.py"),
+    "Building": (
+        "zoo/testing/checks/build.py", "zoo/testing/isolation/constructors.py", "zoo/models/untrained.py",
+    ),
+    "The forward pass": ("zoo/testing/checks/forward.py", "zoo/testing/passes.py", "zoo/models/output_field.py"),
+    "The head": ("zoo/testing/checks/head.py", "zoo/models/head.py", "zoo/models/added_head.py"),
     "The blocks": ("zoo/testing/checks/blocks.py", "zoo/models/blocks.py"),
-    "Training": ("zoo/testing/checks/learn.py", "zoo/testing/checks/freeze.py"),
+    "Training": (
+        "zoo/testing/checks/learn.py", "zoo/testing/checks/freeze.py", "zoo/testing/declared_parameters.py",
+    ),
     "Saving": ("zoo/testing/checks/save.py",),
-    "Capabilities": ("zoo/testing/checks/can.py", "zoo/testing/checkpointing.py"),
-    "Published weights": ("zoo/testing/checks/weights.py",),
+    "Capabilities": ("zoo/testing/checks/can.py", "zoo/testing/checkpointing.py", "zoo/models/channels.py"),
+    "Published weights": ("zoo/testing/checks/weights.py", "zoo/models/weights/converting.py"),
     "All checks": ("zoo/testing/runner.py",),
 }  # fmt: skip
 #: Fewest words of a variable or result that is a message; shorter ones are names and parts.
@@ -44,7 +49,9 @@ LEAST_WORDS = 3
 def list_messages(module: str) -> list[str]:
     """List the messages of a module, with ``…`` for each value."""
     tree = ast.parse((ROOT / module).read_text(encoding="utf-8"))
-    return list(dict.fromkeys(text for _, text in sorted(_list_messages(tree), key=lambda found: found[0])))
+    # In zoo.models, variables and results are not messages.
+    found = _list_messages(tree, raised_only=module.startswith("zoo/models/"))
+    return list(dict.fromkeys(text for _, text in sorted(found, key=lambda item: item[0])))
 
 
 def find_unlisted_modules() -> list[str]:
@@ -59,20 +66,25 @@ def _raises_messages(module: str) -> bool:
     return any(isinstance(name, ast.Name) and name.id in RAISED[:3] for name in calls)
 
 
-def _list_messages(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def _list_messages(tree: ast.AST, *, raised_only: bool) -> Iterator[tuple[int, str]]:
     """Yield the texts of exceptions, and of variables and results that become part of one, with their lines."""
     for node in ast.walk(tree):
         texts: list[ast.expr] = []
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") in RAISED:
             texts = node.args[:1]
-        elif (
-            isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in ("fault", "message", "advice")
-        ) or (isinstance(node, ast.Return) and node.value is not None):
-            texts = [node.value]
+        elif not raised_only and (text := _find_part(node)):
+            texts = [text]
         least = 1 if isinstance(node, ast.Call) else LEAST_WORDS
         for text in texts:
             found = (found for found in _read_texts(text) if len(re.findall(r"[a-z]{2,}", found)) >= least)
             yield from ((text.lineno, one) for one in found)
+
+
+def _find_part(node: ast.AST) -> ast.expr | None:
+    """Return what becomes part of a message: the value of some variables, or a result."""
+    if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in ("fault", "message", "advice"):
+        return node.value
+    return node.value if isinstance(node, ast.Return) else None
 
 
 def _read_texts(node: ast.expr) -> Iterator[str]:

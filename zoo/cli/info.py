@@ -11,12 +11,15 @@ from zoo.cli.completion import complete_backbone
 from zoo.cli.output import format_count, format_table, json_option, print_json
 from zoo.cli.streams import print_lines, print_notes
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
+from zoo.plugin.capabilities import list_first_convs
 from zoo.registry.pin import describe_weak_pin
 from zoo.registry.registry import open_registry
 from zoo.registry.resolved import Resolved
 
 #: Text for a part that is known only after the model is built.
 COMPUTED = "known after building"
+#: Number of channels that needs no mention.
+RGB = 3
 
 
 @click.command(name="info")
@@ -51,6 +54,9 @@ def _describe(backbone: BackboneSpec) -> dict[str, Any]:
         "aux_weight": backbone.aux_weight,
         "classifier": backbone.classifier,
         "blocks": None if callable(backbone.blocks) else backbone.blocks,
+        "fixed": None if callable(backbone.fixed) else backbone.fixed,
+        "unused": None if callable(backbone.unused) else backbone.unused,
+        "first_conv": list_first_convs(backbone),
         "input": backbone.input,
         "weights": backbone.weights,
         "upstream": backbone.upstream,
@@ -78,6 +84,7 @@ def _format(resolved: Resolved) -> Iterator[str]:
         *([("auxiliary", ", ".join(backbone.aux_heads))] if backbone.aux_heads else []),
         ("classifier", backbone.classifier or "same as head"),
         ("blocks", blocks),
+        *_format_untrained(backbone),
         ("input", _format_input(backbone.input)),
         ("source", backbone.upstream or "the plugin"),
         *([("supports", ", ".join(backbone.supports))] if backbone.supports else []),
@@ -87,9 +94,17 @@ def _format(resolved: Resolved) -> Iterator[str]:
     yield from _format_weights(backbone)
 
 
+def _format_untrained(backbone: BackboneSpec) -> Iterator[tuple[str, str]]:
+    """Yield the parameters that are never trained, if there are any."""
+    for name, prefixes in (("fixed", backbone.fixed), ("unused", backbone.unused)):
+        if prefixes:
+            yield name, COMPUTED if callable(prefixes) else ", ".join(prefixes)
+
+
 def _format_input(spec: InputSpec) -> str:
-    _, height, width = spec.size
-    return f"{width} x {height}, resized to {spec.resize} ({spec.interpolation}, {spec.crop} crop)"
+    channels, height, width = spec.size
+    count = "" if channels == RGB else f", {channels} channel{'s' * (channels != 1)}"
+    return f"{width} x {height}{count}, resized to {spec.resize} ({spec.interpolation}, {spec.crop} crop)"
 
 
 def _format_weights(backbone: BackboneSpec) -> list[str]:

@@ -48,7 +48,8 @@ def _run_head(
     if not isinstance(features, Tensor) or features.ndim != 2 or features.shape[1] != width:
         raise PluginError(
             f"features={width} does not match {type(model).__name__}, which returns {describe_output(features)} "
-            f"instead of features of shape (N, {width}); correct features, or declare output_field."
+            f"instead of features of shape (N, {width}); correct features, or declare output_field. If the model "
+            "returns a tuple, register a hook in build."
         )
     logits: Tensor = model.get_submodule(name)(features)
     return logits

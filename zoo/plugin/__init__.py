@@ -15,6 +15,7 @@ Example:
 
 from __future__ import annotations
 
+from zoo.errors import NameNotFound, WeightsError
 from zoo.plugin.backbone_spec import BackboneSpec
 from zoo.plugin.block_spec import BlockSpec
 from zoo.plugin.capabilities import Capability
@@ -35,7 +36,9 @@ __all__ = [
     "Hooks",
     "InputSpec",
     "Interpolation",
+    "NameNotFound",
     "SourceSpec",
+    "WeightsError",
     "WeightsSpec",
     "checks_deferred",
     "hookimpl",

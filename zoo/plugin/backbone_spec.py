@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import NameNotFound
 from zoo.plugin.block_spec import BlockSpec
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
         | Callable[[str, Mapping[str, Tensor], nn.Module], Mapping[str, Tensor]]
     )
 
-QUALIFIED_NAME = re.compile(r"[a-z][a-z0-9_-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
+#: A namespace and one or two more parts. Two are for names of repositories, such as ``transformers/owner/name``.
+QUALIFIED_NAME = re.compile(r"[a-z][a-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_.-]*){1,2}")
 _VERSIONS = r"(===|~=|==|!=|<=|>=|<|>) ?[0-9A-Za-z][0-9A-Za-z.*+!_-]*"
 UPSTREAM = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]*(==\S+| ?{_VERSIONS}( ?, ?{_VERSIONS})*)")
 _PREFIXES = "a tuple of distinct prefixes of parameter names, or a function that takes (model)"
@@ -68,7 +69,7 @@ class BackboneSpec:
         PluginError: If a field has an invalid value.
     """
 
-    #: Name of the backbone, ``namespace/name``.
+    #: Name of the backbone, ``namespace/name``, or ``namespace/owner/name`` for a repository that is found by its name.
     name: str
     #: Kind of network, such as ``resnet`` or ``vgg``.
     family: str
@@ -135,6 +136,10 @@ class BackboneSpec:
     #: lines of code that import what they need and assign ``model``. zoo fills in ``{num_classes}`` and
     #: ``{image_size}``. Only ``zoo check`` runs this code; runs show it to their users.
     constructor: str | None = None
+    #: Function ``run_files(classes, input)`` that returns the content of the JSON files with which upstream loads the
+    #: folder of a run: ``config.json`` and ``preprocessor_config.json``, by name. ``classes`` are the names of the
+    #: classes, and ``input`` is the `InputSpec` of the run. zoo calls it for runs with a linear head.
+    run_files: Callable[[Sequence[str], InputSpec], Mapping[str, Mapping[str, Any]]] | None = None
     #: Capabilities that the backbone has. ``zoo check`` verifies each of them.
     supports: tuple[Capability, ...] = ()
     #: Capabilities that the backbone lacks, each with the reason. Declare ``freezing`` if the backbone has fewer than
@@ -186,7 +191,9 @@ def check_backbone(spec: BackboneSpec) -> None:
 def check_backbone_name(spec: BackboneSpec) -> None:
     """Check the name of a backbone."""
     is_name = matches(QUALIFIED_NAME, spec.name)
-    require(spec, ("name", is_name, "namespace/name, made of letters, digits, '_', '.' and '-'"))
+    require(
+        spec, ("name", is_name, "namespace/name or namespace/owner/name, made of letters, digits, '_', '.' and '-'")
+    )
 
 
 def check_backbone_license(spec: BackboneSpec) -> None:
@@ -213,6 +220,7 @@ def check_backbone_fields(spec: BackboneSpec) -> None:
         ),
         ("params", is_count(spec.params), "a positive integer"),
         ("num_classes", is_count(spec.num_classes), "a positive integer"),
+        ("run_files", spec.run_files is None or callable(spec.run_files), "a function (classes, input), or None"),
         ("input", isinstance(spec.input, InputSpec), "an InputSpec"),
         (
             "preprocessing",

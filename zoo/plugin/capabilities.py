@@ -81,5 +81,11 @@ def list_first_convs(spec: Claims) -> tuple[str, ...]:
     return (spec.first_conv,) if isinstance(spec.first_conv, str) else spec.first_conv
 
 
+def needs_cpu(spec: Claims) -> bool:
+    """Return whether a backbone declares that it cannot be built or run on torch's meta device."""
+    # If checks are deferred, the field can be of any type; the conformance kit reports it.
+    return isinstance(spec.unsupported, Mapping) and "meta" in spec.unsupported
+
+
 def _are_capabilities(value: Any) -> bool:
     return type(value) is tuple and all(name in CAPABILITIES for name in value) and len({*value}) == len(value)

@@ -35,8 +35,8 @@ _CHOOSE = "choose another `output`"
 _MAX_STEM = 200
 #: Folder of the baseline run, which is trained from random weights and compared with this run.
 BASELINE = "baseline"
-#: File with which timm loads the folder.
-CONFIG = "config.json"
+#: Files with which timm and transformers load the folder.
+CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 #: Folder of the exports.
 EXPORTS = "exports"
 
@@ -79,7 +79,7 @@ class RunFolder:
         """
         folder = _create(output, exist_ok=True)
         known = {MODEL, RUN, HISTORY, PREDICTIONS, OUT_OF_FOLD, REPORT, CARD, CHECKPOINTS, BASELINE, CONFIG, EXPORTS}
-        known |= {FEATURES}
+        known |= {FEATURES, PREPROCESSOR}
         if folds := list_fold_folders(folder):
             raise RunError(
                 f"{output} is a cross-validation of {len(folds)} folds; to resume it, pass `folds` as before."

@@ -124,14 +124,13 @@ def _find_run(subject: str | PathLike[str], registry: Registry) -> _Found:
 
 
 def _inspect_found(found: _Found, request: _Request) -> Inspection:
-    build = partial(build_model, found.backbone, found.tag, found.size[0])
     size = (found.size[0], *(request.size or found.size)[1:])
     with torch.random.fork_rng([]):
-        model = build_on_meta(found.backbone, found.tag)
+        model = build_on_meta(found.backbone, found.tag, found.size[0])
         head = found.attach(model)
         traced = trace_image(model, size)
         if isinstance(traced, CannotTrace):  # It may need values.
-            model = build()
+            model = build_model(found.backbone, found.tag, found.size[0])
             head = found.attach(model)
             traced = trace_image(model, size)
     scope = request.scope or found.scope

@@ -91,10 +91,9 @@ def _use_without_zoo(facts: Mapping[str, Any], backbone: BackboneSpec) -> str:
     imports = list(takewhile(lambda line: line.startswith(("import ", "from ")), lines))
     rest = list(dropwhile(lambda line: not line.strip(), lines[len(imports) :]))
     adapt, call = list(_adapt(facts, backbone)), list_call(backbone)
+    needed = (*imports, *list_imports(backbone), *(["import torch"] if adapt else []))
     lines = [
-        *imports,
-        *list_imports(backbone),
-        *(["import torch"] if adapt else []),
+        *dict.fromkeys(needed),
         "from safetensors.torch import load_file",
         "",
         *rest,

@@ -17,6 +17,7 @@ from zoo.models.meta_device import build_on_meta
 from zoo.models.parameter_order import FirstUses
 from zoo.models.weights.choose import WeightsSource
 from zoo.plugin import BackboneSpec, BlockSpec
+from zoo.plugin.capabilities import needs_cpu
 from zoo.plugin.fields import checks_deferred
 from zoo.registry.head_design import HeadDesign
 from zoo.registry.train_scope import TrainScope
@@ -145,7 +146,7 @@ class BackboneUnderTest:
     @property
     def device(self) -> torch.device:
         """The device of the models of level meta."""
-        return torch.device("cpu" if "meta" in self.spec.unsupported else "meta")
+        return torch.device("cpu" if needs_cpu(self.spec) else "meta")
 
     def build(self) -> nn.Module:
         """Build the model on the CPU, with the same seed every time."""

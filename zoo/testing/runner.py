@@ -13,11 +13,11 @@ from zoo.errors import PluginError
 from zoo.plugin import BackboneSpec
 from zoo.registry.plugins.isolation import describe_in_one_line
 from zoo.registry.upstream_version import describe_installed
+from zoo.testing.failure_place import find_place_of
 from zoo.testing.plugin_under_test import PluginUnderTest
 from zoo.testing.promises import BY_NAME, CHECKS, OLD_NAMES, Check, Level, list_checks
 from zoo.testing.results.place import PLACE
 from zoo.testing.results.result import BAD, CannotCheck, CheckFailed, NotApplicable, Result, Status, describe_with_place
-from zoo.testing.subjects import find_place_of
 
 if TYPE_CHECKING:
     from zoo.testing.backbone_under_test import BackboneUnderTest
@@ -149,14 +149,19 @@ def _compare(check: Check, spec: BackboneSpec, status: Status, reason: str) -> t
     if status not in {*BAD, "pass"}:
         return status, reason
     is_kept = status == "pass"
-    if why := spec.unsupported.get(check.excuse or ""):
+    if why := _get_reasons(spec.unsupported).get(check.excuse or ""):
         advice = f"it declares {check.excuse} unsupported ({why}), but supports it; remove the entry."
         return ("fail", advice) if is_kept else ("n/a", why)
-    expected = spec.expected_failures if isinstance(spec.expected_failures, Mapping) else {}
-    if why := {OLD_NAMES.get(name, name): why for name, why in expected.items()}.get(check.name):
+    expected = _get_reasons(spec.expected_failures).items()
+    if why := {OLD_NAMES.get(name, name): why for name, why in expected}.get(check.name):
         advice = f"it is declared to fail ({why}) but passes; remove the entry"
         return ("xpass", advice) if is_kept else ("xfail", f"{why} ({reason})")
     return status, reason
+
+
+def _get_reasons(declared: object) -> Mapping[str, str]:
+    """Return a mapping of reasons; nothing for a value of another type, which ``spec.capabilities`` reports."""
+    return declared if isinstance(declared, Mapping) else {}
 
 
 def check_plugin(plugin: PluginUnderTest, scope: Scope = Scope()) -> list[Result]:  # it is frozen

@@ -23,7 +23,7 @@ from zoo.registry.finetune_options import FinetuneOptions, check_arguments, docu
 from zoo.registry.fold import Fold
 from zoo.registry.recipe import Recipe, make_recipe
 from zoo.registry.registry import Registry, open_registry
-from zoo.runs.export.timm_config import write_config
+from zoo.runs.export.upstream_files import write_upstream_files
 from zoo.runs.folder import REPORT, RunFolder
 from zoo.runs.lock import RunLock
 from zoo.runs.model_card import write_card
@@ -190,7 +190,7 @@ def _finish(job: Job, record: Record | None, baseline: Run | None, pictures: Pic
     if record:
         if baseline:
             record.facts["baseline"] = compare_baseline(record.facts, baseline.facts, job.progress)
-        write_config(record.folder, job.resolved.backbone)
+        write_upstream_files(record.folder, job.resolved.backbone, job.progress)
         write_card(record.folder, record.facts, job.resolved.backbone)
         write_predictions(record.folder, record.list_predictions())
         write_page(record.folder, record.facts, record.history, pictures)

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from zoo.testing import BAD, check_backbone, conformance
-from zoo.testing.plugin_under_test import examine
-from zoo.testing.runner import Scope
+from zoo.testing import BAD, Scope, check_backbone, conformance, examine
 
 cataloged = pytest.mark.usefixtures("cataloged_timm")
 

@@ -55,12 +55,12 @@ def is_not_a_module(model: Any, _torch: Any) -> nn.Module:
     return model.state_dict()  # type: ignore[no-any-return]  # the fault
 
 
-@built({"build.meta": "layer1.0.weight, layer1.0.bias (2 in all) has no shape yet; run the model once in build()"})
+@built({"build.fresh": "layer1.0.weight, layer1.0.bias (2 in all) has no shape yet; run the model once in build()"})
 def is_not_initialized(model: Any, torch: Any) -> None:
     model.layer1[0] = torch.nn.LazyConv2d(8, 3, padding=1)
 
 
-@built({"build.meta": "building returns a DataParallel around the model; return the model itself"})
+@built({"build.fresh": "building returns a DataParallel around the model; return the model itself"})
 def is_in_data_parallel(model: Any, torch: Any) -> nn.Module:
     return torch.nn.DataParallel(model)  # type: ignore[no-any-return]  # a model
 

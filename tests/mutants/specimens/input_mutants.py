@@ -118,12 +118,12 @@ def batched(images: Tensor) -> Tensor:
     return images[None]
 
 
-@changed("gives a torch.uint8; return a float tensor of shape (C, H, W)")
+@changed("gives torch.uint8; return a float tensor of shape (C, H, W)")
 def integers(images: Tensor) -> Tensor:
     return images.byte()
 
 
-@changed("gives a list; return a float tensor of shape (C, H, W)")
+@changed("gives an object of type list; return a float tensor of shape (C, H, W)")
 def list_of_numbers(images: Tensor) -> Any:
     return images.tolist()
 

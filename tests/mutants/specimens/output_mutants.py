@@ -60,7 +60,7 @@ declared(
 )
 declared(
     "tower-whose-constructor-has-a-head",
-    {"build.upstream": "its constructor builds a different network: classifier.3.bias, classifier.3.weight (2 in all)"},
+    {"build.upstream": "classifier.3.bias, classifier.3.weight (2 in all) differ; correct the constructor"},
     lambda: {"constructor": "specimens.networks.ConvNet({num_classes})"},
     of=declare_tower,
 )

@@ -88,17 +88,17 @@ declared(
 )
 declared(
     "pickle-without-digest",
-    {"spec.weights": "are a pickle, which zoo reads only with a sha256; declare it"},
+    {"spec.weights": "are a pickle, which zoo reads only with a digest; declare sha256"},
     lambda: {"weights": (declare_weights(url="https://localhost/net.pth"),)},
 )
 declared(
     "pickle-without-digest-behind-a-query",
-    {"spec.weights": "are a pickle, which zoo reads only with a sha256; declare it"},
+    {"spec.weights": "are a pickle, which zoo reads only with a digest; declare sha256"},
     lambda: {"weights": (declare_weights(url="https://localhost/net.PTH?download=1"),)},
 )
 declared(
     "pickle-in-an-archive-without-digest",
-    {"spec.weights": "are a pickle, which zoo reads only with a sha256; declare it"},
+    {"spec.weights": "are a pickle, which zoo reads only with a digest; declare sha256"},
     lambda: {"weights": (declare_weights(url="https://localhost/net.zip", member="net.pth"),)},
 )
 declared(
@@ -170,6 +170,26 @@ declared(
     lambda: {"expected_failures": {"head.found": "upstream's own"}},
 )
 
+declared(
+    "preprocessing-without-a-tag",
+    {"spec.fields": "its preprocessing is called with (tag), but takes ()"},
+    lambda: {"preprocessing": lambda: None},
+)
+declared(
+    "unused-as-a-function-of-nothing",
+    {"spec.fields": "its unused is called with (model), but takes ()"},
+    lambda: {"unused": lambda: ("stem",)},
+)
+declared(
+    "convert-without-a-tag",
+    {"spec.fields": "its convert is called with (tag, tensors), but takes (tensors)"},
+    lambda: {"convert": lambda tensors: tensors},
+)
+declared(
+    "unsupported-as-none",
+    {"spec.capabilities": "has unsupported=None; it must be a mapping"},
+    lambda: {"unsupported": None},
+)
 declared(
     "builder-that-takes-num-classes",
     {"spec.fields": "its build is called with (tag), but takes (tag, num_classes)"},

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from specimens.good import LOGITS, declare_weights
 from specimens.register import declared
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 declared(
     "digest-of-a-different-file",
@@ -149,20 +145,4 @@ declared(
     "wrong-logits-of-the-second-tag",
     {"weights.golden": "weights V2 output [4.2089, 2.3882], not [1.0, 2.0]"},
     lambda: {"weights": (declare_weights(), declare_weights(tag="V2", logits=(1.0, 2.0)))},
-)
-
-
-def convert_by_number(_tag: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    return {name.replace("conv1", ["stem"][len("x")]): tensor for name, tensor in tensors.items()}
-
-
-declared(
-    "convert-that-raises",
-    {"weights.fit": "cannot convert the tensors of V1: IndexError: list index out of range ("},
-    lambda: {"weights": (declare_weights("renamed.safetensors"),), "convert": convert_by_number},
-)
-declared(
-    "convert-that-returns-nothing",
-    {"weights.fit": "must return a mapping from names to tensors"},
-    lambda: {"weights": (declare_weights("renamed.safetensors"),), "convert": lambda _tag, _tensors: None},
 )

@@ -116,8 +116,28 @@ def test_json_has_the_declared_values(run: Run) -> None:
 
 
 def test_json_has_all_fields_of_the_spec_except_callables(run: Run) -> None:
-    fields = {field.name for field in dataclasses.fields(BackboneSpec)} - {"build", "convert"}
+    fields = {field.name for field in dataclasses.fields(BackboneSpec)} - {
+        "build",
+        "convert",
+        "preprocessing",
+        "run_files",
+    }
     assert fields == read(run("acme/full", "--json")).keys()
+
+
+def test_parameters_that_are_never_trained_and_unusual_channels_are_shown(
+    acme: BackboneSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gray = InputSpec(size=(1, 16, 16), resize=16, mean=(0.5,), std=(0.5,))
+    spec = dataclasses.replace(acme, fixed=print, unused=("mask", "token"), first_conv="stem.0", input=gray)
+    registry = Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(spec,))], RegistryToml())
+    monkeypatch.setattr("zoo.cli.info.open_registry", lambda: registry)
+    text = CliRunner().invoke(cli, ["info", "acme/net"]).stdout.splitlines()
+    assert "fixed         known after building" in text
+    assert "unused        mask, token" in text
+    assert "input         16 x 16, 1 channel, resized to 16 (bilinear, center crop)" in text
+    facts = read(CliRunner().invoke(cli, ["info", "acme/net", "--json"]))
+    assert (facts["fixed"], facts["unused"], facts["first_conv"]) == (None, ["mask", "token"], ["stem.0"])
 
 
 def test_parts_known_only_after_building_are_marked(run: Run) -> None:

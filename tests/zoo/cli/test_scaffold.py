@@ -98,7 +98,10 @@ def test_any_name_is_either_written_or_refused_in_one_line(name: str) -> None:
     ("name", "advice"),
     [
         *(
-            (name, f"belongs to zoo-{name}; choose a name other than tensorboard, timm, tiny, torchvision")
+            (
+                name,
+                f"belongs to zoo-{name}; choose a name other than tensorboard, timm, tiny, torchvision, transformers",
+            )
             for name in FIRST_PARTY
         ),
         ("class", "is a Python keyword; choose a different name, such as class-nets"),

@@ -108,3 +108,9 @@ def test_a_shared_parameter_stays_shared() -> None:
 def test_a_backbone_that_needs_the_cpu_is_built_there(acme: BackboneSpec) -> None:
     spec = dataclasses.replace(acme, unsupported={"meta": "its builder reads values"})
     assert list_devices(build_on_meta(spec)) == {torch.device("cpu")}
+
+
+def test_a_backbone_is_adapted_to_other_channels_on_the_meta_device(acme: BackboneSpec) -> None:
+    spec = dataclasses.replace(acme, first_conv="stem.0")
+    weight = build_on_meta(spec, channels=1).get_parameter("stem.0.weight")
+    assert (weight.is_meta, weight.shape) == (True, (8, 1, 3, 3))

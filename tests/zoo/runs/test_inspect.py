@@ -18,6 +18,7 @@ from zoo.registry.plugins.load import Plugin
 from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import RegistryToml
 from zoo.runs.inspect import inspect
+from zoo.training.finetune import finetune
 
 
 def find(found: Inspection, path: str) -> ModuleInfo:
@@ -158,3 +159,23 @@ def test_a_backbone_that_cannot_be_built_on_the_meta_device_is_built_on_the_cpu(
     found = inspect("net", registry=with_values)
     assert find(found, "classifier").outputs == ((1, 10),)
     assert found.root.params == acme.params
+
+
+def test_a_run_with_other_channels_is_built_once_and_on_the_meta_device(
+    acme: BackboneSpec, photos: Path, tmp_path: Path
+) -> None:
+    devices, output = [], tmp_path / "run"
+
+    def build(tag: str | None) -> nn.Module:
+        model = acme.build(tag)
+        devices.append(model.get_parameter("stem.0.weight").device.type)
+        return model
+
+    spec = replace(acme, build=build, first_conv="stem.0", supports=("channels",))
+    adaptable = Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(spec,))], RegistryToml())
+    options = {"weights": "none", "channels": 1, "epochs": 1, "train": "all", "workers": 0, "device": "cpu"}
+    finetune("net", photos, output=output, registry=adaptable, **options)
+    devices.clear()
+    found = inspect(output, registry=adaptable)
+    assert devices == ["meta"]
+    assert (found.input, find(found, "stem.0").params) == ((1, 16, 16), 8 * 9 + 8)

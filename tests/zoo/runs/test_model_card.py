@@ -217,6 +217,19 @@ def test_random_weights_have_no_license(tmp_path: Path, facts: dict[str, Any], a
     assert "## License" not in get_card(tmp_path, facts, acme)
 
 
+def test_the_code_imports_torch_once(tmp_path: Path, facts: dict[str, Any], acme: BackboneSpec) -> None:
+    facts["input"]["size"] = [1, 16, 16]
+    spec = dataclasses.replace(
+        acme,
+        head=("fc",),
+        classifier=None,
+        features=16,
+        first_conv="stem.0",
+        constructor="import torch\nmodel = torch.nn.Identity()",
+    )
+    assert get_code(get_card(tmp_path, facts, spec)).splitlines().count("import torch") == 1
+
+
 def test_the_lines_of_a_constructor_are_the_code_of_the_card(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any]
 ) -> None:

@@ -21,6 +21,7 @@ GROUP = "zoo"
 #: Namespaces that are reserved for our own distributions.
 FIRST_PARTY = {
     "torchvision": "zoo-torchvision", "timm": "zoo-timm", "tiny": "zoo-tiny", "tensorboard": "zoo-tensorboard",
+    "transformers": "zoo-transformers",
 }  # fmt: skip
 
 SWITCHED_OFF = "disabled by ZOO_LOAD_PLUGINS or ZOO_DISABLE_PLUGINS."

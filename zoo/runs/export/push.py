@@ -23,6 +23,7 @@ from zoo.runs.folder import (
     HISTORY,
     MODEL,
     PREDICTIONS,
+    PREPROCESSOR,
     REPORT,
     RUN,
     RunFolder,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 #: What is always pushed, without paths. Other files show photos or names of images, or are large.
-ALWAYS = (MODEL, RUN, HISTORY, CARD, CONFIG)
+ALWAYS = (MODEL, RUN, HISTORY, CARD, CONFIG, PREPROCESSOR)
 #: What is pushed only if the user asks for it, by the name for ``include``.
 OPTIONAL = {"report": REPORT, "predictions": PREDICTIONS, "exports": EXPORTS}
 

@@ -9,21 +9,8 @@ from typing import Any
 from zoo.models.weights.choose import input_for
 from zoo.models.weights.header import Header
 from zoo.plugin import BackboneSpec, InputSpec
-from zoo.runs.folder import CONFIG, MODEL, RunFolder
-from zoo.runs.model_file import load_header
 
 _CONSTRUCTOR = re.compile(r'timm\.create_model\("([\w.]+)", num_classes=\{num_classes\}\)')
-
-
-def write_config(folder: RunFolder, backbone: BackboneSpec) -> None:
-    """Write config.json to a run folder if timm can build the run's model.
-
-    Raises:
-        RunError: If the model cannot be read, the disk is full or the folder is gone.
-    """
-    header = load_header(folder.path / MODEL)
-    if architecture := find_architecture(backbone, header.head):
-        folder.write_json(CONFIG, build_config(architecture, header, backbone))
 
 
 def find_architecture(backbone: BackboneSpec, head: str) -> str | None:

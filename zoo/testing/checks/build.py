@@ -14,6 +14,7 @@ from zoo.models.meta_device import build_on_meta
 from zoo.models.on_meta import make_on_meta
 from zoo.models.untrained import list_fixed
 from zoo.models.weights.choose import input_for
+from zoo.plugin.capabilities import needs_cpu
 from zoo.plugin.constructor import list_lines
 from zoo.testing.backbone_under_test import BackboneUnderTest
 from zoo.testing.checks.forward import expect_logits
@@ -37,13 +38,13 @@ def offline(backbone: BackboneUnderTest) -> None:
         raise CheckFailed(
             f"building connects to {effects.connections[0]}; declare weights as a WeightsSpec instead.", effects.place
         )
-    if "meta" in backbone.spec.unsupported and effects.error is not None:
+    if needs_cpu(backbone.spec) and effects.error is not None:
         raise CheckFailed(f"{str(effects.error).rstrip('.')}; fix the builder.") from effects.error
 
 
 def meta(backbone: BackboneUnderTest) -> None:
     """Build on the meta device. If that is declared as unsupported, also run the model, to find an outdated entry."""
-    if "meta" in backbone.spec.unsupported:
+    if needs_cpu(backbone.spec):
         try:
             model = make_on_meta(lambda: build_model(backbone.spec, None)).eval()
             with torch.no_grad():
@@ -132,7 +133,7 @@ def upstream(backbone: BackboneUnderTest) -> None:
         raise NotApplicable("it declares no constructor")
     ours, _ = backbone.attach_heads(CLASSES)
     lines = list_lines(spec.constructor, CLASSES, spec.input.size[1])
-    found, added = build_without_zoo(lines, on_meta_device="meta" not in spec.unsupported), backbone.list_added()
+    found, added = build_without_zoo(lines, on_meta_device=not needs_cpu(spec)), backbone.list_added()
     wanted = {name: shape for name, shape in _list_shapes(ours).items() if not is_below_any(name, added)}
     if odd := sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)):
         line = next((number for number, line in enumerate(lines, 1) if line.startswith("model")), 1)

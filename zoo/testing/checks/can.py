@@ -50,7 +50,10 @@ def channels(backbone: BackboneUnderTest) -> None:
         odd = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
         if others := [name for name in odd if name not in declared]:
             raise CheckFailed(f"adapting it to {count} channels also changes {shorten(others)}; do not claim channels.")
-        advice = "declare every convolution of the image in first_conv, and no other, or do not claim channels"
+        advice = (
+            "declare every convolution of the image in first_conv, and no other, or do not claim channels if the model "
+            "checks their number"
+        )
         images = backbone.make_meta_images((count, *spec.input.size[1:]))
         expect_logits(model.eval(), images, spec.num_classes, f"adapted to images with {count} channels", advice)
 

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from zoo.models.weights.choose import input_for
 from zoo.plugin import BackboneSpec, InputSpec
-from zoo.registry.plugins.place import find_definition, find_place
+from zoo.registry.plugins.place import find_definition
 from zoo.testing.backbone_under_test import BackboneUnderTest
 from zoo.testing.inputs.cause import describe_cause
 from zoo.testing.inputs.parity import Prepared, Preprocess, prepare_upstream
 from zoo.testing.isolation.side_effects import SideEffects, watch_side_effects
+from zoo.testing.results.place import find_place
 from zoo.testing.results.result import CheckFailed, NotApplicable
 
 #: Number of channels of a photo.
@@ -97,8 +98,8 @@ def _expect_tensors(prepared: Prepared, expected: InputSpec, named: str) -> None
     """Raise CheckFailed if upstream's results are not finite float tensors with the shape of the input."""
     for result in prepared.theirs:
         if not isinstance(result, Tensor) or not result.is_floating_point():
-            found = str(result.dtype) if isinstance(result, Tensor) else type(result).__name__
-            raise CheckFailed(f"for {named}, preprocessing gives a {found}; return a float tensor of shape (C, H, W).")
+            found = f"{result.dtype}" if isinstance(result, Tensor) else f"an object of type {type(result).__name__}"
+            raise CheckFailed(f"for {named}, preprocessing gives {found}; return a float tensor of shape (C, H, W).")
         if result.shape != expected.size:
             shape, size = tuple(result.shape), expected.size
             raise CheckFailed(

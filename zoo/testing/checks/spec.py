@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -30,6 +30,11 @@ from zoo.testing.runner import Declaration
 from zoo.testing.signatures import find_call_fault
 from zoo.testing.spdx import refuse_prose
 
+#: Fields that are or may be functions, and the arguments that zoo passes.
+ARGUMENTS = {
+    "build": ("tag",), "preprocessing": ("tag",), "head": ("model",), "blocks": ("model",), "fixed": ("model",),
+    "unused": ("model",), "run_files": ("classes", "input"),
+}  # fmt: skip
 #: Addresses of pages that show a file or ask a question, instead of sending the file.
 PAGES = re.compile(
     r"https?://((github\.com|huggingface\.co)/.+/(blob|tree)/|drive\.google\.com/|(www\.)?dropbox\.com/.*[?&]dl=0)"
@@ -52,10 +57,19 @@ def fields(declared: Declaration) -> None:
         for block in declared.spec.blocks:
             assert isinstance(block, BlockSpec)  # check_backbone_fields ensures this
             check_block(block)
-    for field, argument in (("build", "tag"), ("head", "model"), ("blocks", "model")):
+    for field, arguments in ARGUMENTS.items():
         function = getattr(declared.spec, field)
-        if callable(function) and (fault := find_call_fault(function, argument)):
+        if callable(function) and (fault := find_call_fault(function, *arguments)):
             raise CheckFailed(f"its {field} {fault}.", find_function(function))
+    _check_convert(declared.spec.convert)
+
+
+def _check_convert(convert: Callable[..., object] | None) -> None:
+    """Raise CheckFailed if a function takes neither (tag, tensors) nor (tag, tensors, model)."""
+    if convert is None or not find_call_fault(convert, "tag", "tensors", "model"):
+        return
+    if fault := find_call_fault(convert, "tag", "tensors"):
+        raise CheckFailed(f"its convert {fault}.", find_function(convert))
 
 
 def input(declared: Declaration) -> None:  # noqa: A001  # a check's name
@@ -87,7 +101,10 @@ def weights(declared: Declaration) -> None:
         if url.startswith("file:"):
             _expect_in_wheel(declared, published.tag, url)
         if is_refused(published):
-            raise CheckFailed(f"weights {published.tag} are a pickle, which zoo reads only with a sha256; declare it.")
+            raise CheckFailed(
+                f"weights {published.tag} are a pickle, which zoo reads only with a digest; declare sha256, or sha1 "
+                "or md5 if upstream publishes no better one."
+            )
 
 
 def license(declared: Declaration) -> None:

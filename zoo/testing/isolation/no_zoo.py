@@ -83,7 +83,10 @@ def _build(request: dict[str, Any], on_meta: str) -> dict[str, Any]:
 
         def run() -> Any:
             exec(code, values)  # noqa: S102  # the plugin's own constructor, in `zoo check` only
-            return values["model"]
+            model = values["model"]
+            if not hasattr(model, "state_dict"):
+                raise TypeError(f"model is of type {type(model).__name__}, not an nn.Module")
+            return model
 
         state = make(run).state_dict()
         shapes = {name: list(tensor.shape) for name, tensor in state.items()}

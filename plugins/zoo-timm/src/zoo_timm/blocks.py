@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from timm.models import group_parameters
 
-from zoo.models.parameter_order import first_uses
 from zoo.plugin import BlockSpec
+from zoo.testing import first_uses
 from zoo_timm.prefixes import covers, shortest_prefixes
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from zoo.errors import NameNotFound, WeightsError
+from zoo.plugin import NameNotFound, WeightsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

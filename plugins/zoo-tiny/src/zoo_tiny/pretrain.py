@@ -2,8 +2,8 @@
 
     python -m zoo_tiny.pretrain
 
-The command takes a few minutes. On the same machine, it always writes the same file. It prints the size and the SHA-256
-of the file, which belong in the plugin's ``WeightsSpec``.
+The command takes a few minutes, and prints nothing until it is done. On the same machine, it always writes the same
+file. It prints the size and the SHA-256 of the file, which belong in the plugin's ``WeightsSpec``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from pathlib import Path
 import torch
 
 import zoo
-from zoo.progress import Progress, open_progress
 from zoo_tiny import WEIGHTS
 from zoo_tiny.drawing import draw_folder
 from zoo_tiny.figures import FIGURES
@@ -36,7 +35,7 @@ class Plan:
     lr: float = 5e-3
 
 
-def pretrain(target: Path, plan: Plan, progress: Progress) -> float:
+def pretrain(target: Path, plan: Plan) -> float:
     """Train the network and write the weights of the best epoch to ``target``.
 
     Returns:
@@ -52,7 +51,6 @@ def pretrain(target: Path, plan: Plan, progress: Progress) -> float:
             "tiny/tiny",
             folder,
             output=output,
-            progress=progress,
             weights="none",
             train="all",
             epochs=plan.epochs,
@@ -76,7 +74,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=WEIGHTS, help="file to write")
     target = parser.parse_args().output
     torch.set_num_threads(1)  # so that the file does not depend on the number of cores
-    accuracy = pretrain(target, Plan(), open_progress())
+    accuracy = pretrain(target, Plan())
     sys.stdout.write(f"{target}: accuracy {accuracy:.3f}, {target.stat().st_size} bytes, SHA-256 {hash_file(target)}\n")  # noqa: TID251  # numbers only
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import NameNotFound
+from zoo.plugin import NameNotFound
 
 #: The catalog. make_catalog.py writes it and documents its content.
 CATALOG = Path(__file__).with_name("catalog.json")

@@ -62,11 +62,10 @@ def _collect_backbone(name: str) -> dict[str, Any]:
 
 def _count_parameters(name: str, module: str, default: WeightsEnum) -> int:
     """Count the parameters of the built network, since ``meta["num_params"]`` omits the auxiliary heads."""
-    from zoo.models.on_meta import parameters_on_meta
+    from zoo.testing import make_on_meta
 
     size = _collect_input(default).get("size", InputSpec().size)
-    with parameters_on_meta():
-        network = build_network(name, FAMILIES[module], image_size=size[1], init_weights=True)
+    network = make_on_meta(lambda: build_network(name, FAMILIES[module], image_size=size[1], init_weights=True))
     return sum(parameter.numel() for parameter in network.parameters())
 
 

@@ -155,3 +155,12 @@ def test_an_archive_beside_its_plugin_is_unpacked_once(tmp_path: Path) -> None:
     before = path.stat().st_mtime_ns
     assert locate_weights(weights, Silent()) == path
     assert path.stat().st_mtime_ns == before
+
+
+def test_a_new_archive_at_the_same_address_is_unpacked_again(tmp_path: Path) -> None:
+    archive, other = tmp_path / "net.zip", {name: tensor + 1 for name, tensor in TENSORS.items()}
+    weights = spec(archive.as_uri(), member="net.safetensors")
+    archive.write_bytes(pack("net.safetensors", save(TENSORS)))
+    assert same(read(weights), TENSORS)
+    archive.write_bytes(pack("net.safetensors", save(other)) + b"\0")  # Another size, because clocks are coarse.
+    assert same(read(weights), other)

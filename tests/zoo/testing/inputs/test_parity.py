@@ -9,9 +9,11 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import functional
 
+from zoo.data.image_transform import ImageTransform
+from zoo.data.transform import build_eval_transform
 from zoo.plugin import InputSpec
 from zoo.testing.inputs.difference import Difference
-from zoo.testing.inputs.parity import Preprocess, prepare_upstream
+from zoo.testing.inputs.parity import Prepared, Preprocess, prepare_upstream
 from zoo.testing.inputs.photos import list_photos
 
 EXPECTED = InputSpec(size=(3, 64, 64), resize=72, interpolation="bicubic")
@@ -106,5 +108,12 @@ def test_photos_are_the_same_every_time() -> None:
 
 
 def test_equal_tensors_do_not_differ() -> None:
+    prepare, photos = ImageTransform(build_eval_transform(EXPECTED)), list_photos(EXPECTED)
+    found = Prepared(photos, tuple(prepare(photo.content) for photo in photos)).compare(EXPECTED)
+    assert found.pixels < 1e-3
+    assert found.has_same_normalization(EXPECTED)
+
+
+def test_upstream_gets_the_photos_in_rgb() -> None:
     found = prepare_upstream(build_upstream(EXPECTED), EXPECTED)
     assert torch.equal(found.theirs[0], build_upstream(EXPECTED)(found.photos[0].open()))

@@ -75,7 +75,7 @@ def test_the_place_in_a_module_that_needs_zoo_is_named(tmp_path: Path, monkeypat
         (["", "model = Net()"], "NameError: name 'Net' is not defined in line 2, 'model = Net()'"),
         (["model = (", ""], "SyntaxError: '(' was never closed (<constructor>, line 1) in line 1, 'model = ('"),
         (["net = 1"], "KeyError: 'model'"),
-        (["model = 1"], "AttributeError: 'int' object has no attribute 'state_dict'"),
+        (["model = 1"], "TypeError: model is of type int, not an nn.Module"),
         (["model = 1", "raise SystemExit(3)"], "SystemExit: 3 in line 2"),
         (["import os", "model = os._exit(4)"], "ends the process with exit code 4"),
         (["import os", "model = os.kill(os.getpid(), 9)"], "ends the process with exit code -9"),

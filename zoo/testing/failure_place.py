@@ -8,7 +8,15 @@ from zoo.testing.promises import Check
 from zoo.testing.results.place import find_function, find_place
 
 #: Checks of what a spec declares as data: the place is that of the spec.
-_OF_SPEC = ("build.params", "build.upstream", "head.found", "head.mlp", "weights.", "blocks.")
+_OF_SPEC = (
+    "build.params", "build.fixed", "build.upstream", "input.", "head.found", "head.mlp", "weights.", "blocks.",
+    "can.channels",
+)  # fmt: skip
+#: Fields of a spec that may contain the function that one of these checks, or of these groups, is about.
+_FIELDS = {
+    "build.fixed": "fixed", "input": "preprocessing", "head": "head", "blocks": "blocks",
+    "weights.converted": "convert", "weights.fit": "convert",
+}  # fmt: skip
 
 #: The hook that each check of a plugin is about.
 _HOOKS = {
@@ -58,7 +66,7 @@ def _find_function(check: Check, spec: BackboneSpec, under_test: object) -> str:
     """Return the place of the function that a check is about, or an empty string if it is about data."""
     group = check.name.partition(".")[0]
     if check.name.startswith(_OF_SPEC):
-        declared = {"head": spec.head, "blocks": spec.blocks, "weights": spec.convert}.get(group)
+        declared = getattr(spec, _FIELDS.get(check.name) or _FIELDS.get(group, ""), None)
         return find_function(declared) if callable(declared) else ""
     # The model is not built only to find its place.
     model, _ = vars(under_test).get("building", (None, None))
