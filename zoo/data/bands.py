@@ -27,6 +27,8 @@ _RGBA = 4
 _BYTES = 6
 #: Maximum size of the header in bytes, as in NumPy.
 _MAX_HEADER = 10_000
+#: No array has this many values along one side. A header can name numbers that are too long to print.
+_MAX_SIDE = 2**48
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def require_channels(found: int, channels: int) -> None:
         if found != channels:
             raise DataError(f"it has {_count(found)}, but {channels} are expected")
     elif found not in (GRAY, RGB):
-        raise DataError(f"it has {_count(found)}, but 1 or 3 are expected; to use all, set `channels` to {found}")
+        raise DataError(f"it has {_count(found)}, but 1 or 3 are expected; to use all, train with `channels` {found}")
 
 
 def _count(channels: int) -> str:
@@ -106,7 +108,9 @@ def _parse_header(data: bytes) -> tuple[tuple[int, ...], np.dtype[Any], bool, in
         if start > _MAX_HEADER or start > len(data):
             raise ValueError("its header is too long")
         fields = ast.literal_eval(data[8 + width : start].decode("latin1").strip())
-        shape, dtype = tuple(int(side) for side in fields["shape"]), np.dtype(str(fields["descr"]))
+        shape, dtype = fields["shape"], np.dtype(str(fields["descr"]))
+        if type(shape) is not tuple or not all(type(side) is int and abs(side) < _MAX_SIDE for side in shape):
+            raise ValueError("its shape is not one of an array")
         return shape, dtype, bool(fields["fortran_order"]), start
     except (ValueError, TypeError, KeyError, SyntaxError, IndexError, MemoryError, RecursionError) as error:
         raise DataError(f"a damaged .npy file ({error!s:.100})") from error

@@ -23,7 +23,7 @@ from zoo.engine.local_batch import LocalBatch, make_local_batch
 from zoo.engine.snapshot import Snapshot
 from zoo.engine.torch_compile import CannotCompile
 from zoo.engine.tracebacks import free_tensors
-from zoo.errors import NotFinite, PeerError
+from zoo.errors import NotFinite, PeerError, TrainingError
 from zoo.models.sharding import full_tensor
 
 
@@ -60,7 +60,8 @@ def learn(learner: Learner, batch: Batch, seed: int) -> StepResult:
 
     Raises:
         NotFinite: If the loss or a gradient is not finite. The model is unchanged.
-        TrainingError: If memory is insufficient even for the smallest micro-batches.
+        TrainingError: If memory is insufficient even for the smallest micro-batches, or if the loss depends on no
+            parameter that is trained.
         PeerError: If another process has died. The model is unchanged.
         CannotCompile: If the model cannot be compiled. The model is unchanged.
     """
@@ -88,6 +89,7 @@ def _step(learner: Learner, local_batch: LocalBatch, seed: int) -> StepResult:
         for images, labels, *targets in local_batch.split(learner):
             with hardware.autocast():
                 loss, logits = criterion(model(images), *targets)
+            _require_gradient(loss)
             loss = loss * (criterion.weigh(*targets) / local_batch.total_weight)
             learner.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's own
             loss_sum += loss.detach()
@@ -96,6 +98,15 @@ def _step(learner: Learner, local_batch: LocalBatch, seed: int) -> StepResult:
         result = sync_gradients(learner, StepResult(loss_sum, correct, local_batch.global_size))
         _optimizer_step(learner, result.loss)
     return result
+
+
+def _require_gradient(loss: Tensor) -> None:
+    """Raise TrainingError if no gradient of the loss can reach a parameter."""
+    if not loss.requires_grad:
+        raise TrainingError(
+            "no gradient reaches any parameter to be trained, because the logits do not depend on them, or because "
+            "the forward pass runs under torch.no_grad(); choose another `train`, or correct the network."
+        )
 
 
 def _optimizer_step(learner: Learner, loss: Tensor) -> None:

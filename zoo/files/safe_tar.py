@@ -64,6 +64,21 @@ class SafeTar(tarfile.TarFile):
     #: Number of headers that are being read for the next member.
     chain = 0
     members: list[tarfile.TarInfo]
+    firstmember: tarfile.TarInfo | None
+
+    def next(self) -> tarfile.TarInfo | None:
+        """Return the next member, or None at the end.
+
+        Raises:
+            ReadError: If the file is damaged, or ends within the member before.
+        """
+        # A stream has no seekable(). To skip a member of 2**60 bytes, tarfile reads long after the end of the stream.
+        is_stream = self.fileobj is not None and not hasattr(self.fileobj, "seekable")
+        if is_stream and self.firstmember is None:  # The first member was already read, but not its content.
+            while (left := self.offset - 1 - self.fileobj.tell()) > 0:
+                if not self.fileobj.read(min(left, _CHUNK)):
+                    raise tarfile.ReadError("unexpected end of data")
+        return super().next()
 
     def check_cut(self, error: Exception) -> None:
         """Raise ReadError if the file ends after a member, where tarfile would silently stop."""

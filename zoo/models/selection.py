@@ -78,7 +78,9 @@ def select(
         OptionError: If nothing is left to train.
     """
     if not scope.terms:
-        return Selection(list_trainable(blocks, head, scope), untrained=untrained)
+        whole = list_trainable(blocks, head, scope)
+        _refuse_untrained(scope, {name for name, _ in model.named_parameters() if is_below_any(name, whole)}, untrained)
+        return Selection(whole, untrained=untrained)
     tree = _Tensors(model, blocks, head)
     matches = [(term, tree.match(term)) for term in scope.terms]
     wanted = [names for term, names in matches if not term.is_negated]
@@ -86,7 +88,9 @@ def select(
     for term, names in matches:
         selected -= names if term.is_negated else set()
     changing = tree.complete(selected)
-    _refuse_nothing(scope, changing & tree.parameters.keys(), untrained)
+    if not changing & tree.parameters.keys():
+        raise OptionError(f"`train` {scope} leaves nothing to train; remove a term that begins with !.")
+    _refuse_untrained(scope, changing & tree.parameters.keys(), untrained)
     trainable = tuple(_compress([name.split(".") for name in tree.names], changing, ()))
     counted = tuple(
         Match(str(term), *tree.count(names if term.is_negated else names - untrained)) for term, names in matches
@@ -94,14 +98,12 @@ def select(
     return Selection(trainable, counted, tuple(_list_active(model, head, trainable)), untrained)
 
 
-def _refuse_nothing(scope: TrainScope, selected: AbstractSet[str], untrained: frozenset[str]) -> None:
-    """Raise OptionError if none of the selected parameters can be trained."""
-    if not selected:
-        raise OptionError(f"`train` {scope} leaves nothing to train; remove a term that begins with !.")
-    if selected <= untrained:
+def _refuse_untrained(scope: TrainScope, selected: AbstractSet[str], untrained: frozenset[str]) -> None:
+    """Raise OptionError if all of the selected parameters, if any, are never trained."""
+    if selected and selected <= untrained:
+        advice = "add other terms, such as head" if scope.terms else "choose another part, or correct the plugin"
         raise OptionError(
-            f"`train` {scope} selects only parameters that are never trained ({_shorten(sorted(selected))}); "
-            "add other terms, such as head."
+            f"`train` {scope} selects only parameters that are never trained ({_shorten(sorted(selected))}); {advice}."
         )
 
 

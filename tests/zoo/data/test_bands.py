@@ -61,7 +61,7 @@ def test_an_alpha_channel_is_the_fourth_channel() -> None:
 @pytest.mark.parametrize(
     ("data", "channels", "reason"),
     [
-        (save(np.zeros((4, 4, 5), np.uint8)), 3, "but 1 or 3 are expected; to use all, set `channels` to 5"),
+        (save(np.zeros((4, 4, 5), np.uint8)), 3, "but 1 or 3 are expected; to use all, train with `channels` 5"),
         (save(np.zeros((4, 4, 5), np.uint8)), 6, "it has 5 channels, but 6 are expected"),
         (save(np.zeros((4, 4, 5), np.float32)), 5, "an array of type float32 and shape"),
         (save(np.zeros(4, np.uint8)), 5, "images have the shape"),
@@ -95,6 +95,18 @@ def test_a_header_that_promises_too_much_takes_no_memory() -> None:
     header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (1000000, 1000000, 5), }\n"
     with pytest.raises(DataError, match="pixels"):
         decode_image(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header, None, 5)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    ["(9, 9, 1e999)", "(9.5, 9, 5)", "(True, 9, 5)", "'995'", "None", f"({'9' * 4000}, {'9' * 4000}, 5)"],
+    ids=["infinite", "fraction", "truth", "text", "nothing", "unprintable"],
+)
+def test_a_header_with_an_impossible_shape_is_refused(shape: str) -> None:
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    with pytest.raises(DataError, match="its shape is not one of an array") as caught:
+        decode_image(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header, None, 5)
+    assert len(str(caught.value)) < 200
 
 
 def test_images_in_memory_have_the_channels_of_the_input() -> None:

@@ -329,3 +329,16 @@ def test_tensors_of_a_failed_attempt_are_freed_before_the_retry(*, is_cyclic: bo
     finally:
         gc.enable()
     assert model.is_alive is False
+
+
+class WithoutGradients(Plain):
+    """A model whose forward pass keeps gradients from all parameters."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        with torch.no_grad():
+            return super().forward(images)
+
+
+def test_a_loss_that_depends_on_no_trained_parameter_is_explained() -> None:
+    with pytest.raises(TrainingError, match="no gradient reaches any parameter to be trained"):
+        learn(make_learner(WithoutGradients()), (make_images(), LABELS), 0)

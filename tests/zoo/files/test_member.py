@@ -125,3 +125,10 @@ def test_an_archive_that_is_cut_is_refused(tmp_path: Path) -> None:
     archive = write_tar(tmp_path / "a.tar", ("nets/a.pth", tarfile.REGTYPE, CONTENT), mode="w")
     archive.write_bytes(archive.read_bytes()[:-9000])
     assert "it is damaged" in refusal(archive)
+
+
+def test_a_tar_archive_whose_member_ends_long_after_the_file_is_refused_at_once(tmp_path: Path) -> None:
+    member = tarfile.TarInfo("b")
+    member.size = 2**60
+    (tmp_path / "a.tar").write_bytes(member.tobuf(tarfile.GNU_FORMAT) + b"x" * 2000)
+    assert "unexpected end of data" in refusal(tmp_path / "a.tar")

@@ -100,8 +100,8 @@ def _own_path(weights: WeightsSpec, url: str) -> Path:
 def _unpack(archive: Path, weights: WeightsSpec) -> Path:
     """Return the member of an archive on this machine, which is in the cache after the first call."""
     status, member = archive.stat(), str(weights.member)
-    # A new version of the plugin may bring another archive at the same address.
-    own = _own_path(weights, f"{weights.url} {status.st_size} {status.st_mtime_ns}")
+    # A new version of the plugin may bring another archive at the same address, and wheels can fix the time of change.
+    own = _own_path(weights, f"{weights.url} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}")
     if not own.exists():
         with writing_cache(own.parent):
             own.parent.mkdir(parents=True, exist_ok=True)

@@ -40,18 +40,20 @@ def serve(on_meta: str, answers: int) -> None:
         importlib.import_module("torch")
     for line in sys.stdin:
         request = json.loads(line)
-        answer = _fork(request, on_meta) if hasattr(os, "fork") else _build(request, on_meta)
+        answer = _fork(request, on_meta, answers) if hasattr(os, "fork") else _build(request, on_meta)
         os.write(answers, json.dumps(answer).encode() + b"\n")
         for name in answer.get("imported", ()):
             with suppress(Exception, SystemExit):  # The code itself imported it.
                 importlib.import_module(name)
 
 
-def _fork(request: dict[str, Any], on_meta: str) -> dict[str, Any]:
+def _fork(request: dict[str, Any], on_meta: str, answers: int) -> dict[str, Any]:
     """Build the network in a forked process, which may do or break anything."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
+        os.close(answers)  # Otherwise a process that the code leaves behind would keep the kit waiting.
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # Requests are not input of the code.
         _answer(request, on_meta, writing)
     os.close(writing)
     with open(reading, "rb") as pipe:  # noqa: PTH123  # it is a file descriptor

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zoo.data.bit_depth import choose_bits
 from zoo.data.channels import RGB
-from zoo.data.dataset import Images
+from zoo.data.dataset import Images, report_left_out
 from zoo.data.examination.check import Examined, examine_listing
 from zoo.data.examination.clusters import find_clusters
 from zoo.data.listing import ImageFile, Listing
@@ -75,6 +75,7 @@ def open_rank_images(
 
 def _open(listing: Listing, origin: str, recipe: Recipe, progress: Progress) -> RankImages:
     examined: Examined = examine_listing(listing, origin, progress=progress, channels=recipe.channels or RGB)
+    report_left_out(examined.unreadable, progress)
     images = pool_splits(examined)
     samples, bits = images.train, choose_bits(images.train, examined.traits, progress, recipe.channels or RGB)
     divided = divide(samples, find_clusters(samples, examined.traits), recipe.seed)

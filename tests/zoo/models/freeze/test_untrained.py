@@ -65,6 +65,13 @@ def test_constants_and_unused_parameters_never_require_gradients(train: str) -> 
     assert not trained & {*FIXED, "token"}
 
 
+@pytest.mark.parametrize("train", ["head", "fc.*"])
+def test_a_scope_of_parameters_that_are_never_trained_is_refused(train: str) -> None:
+    network = build(make_masked(unused=("fc",)))
+    with pytest.raises(OptionError, match=r"selects only parameters that are never trained \(fc.bias, fc.weight\)"):
+        choose(network, train)
+
+
 def test_everything_else_is_trained_with_all() -> None:
     network = build()
     frozen = freeze(network, "all")

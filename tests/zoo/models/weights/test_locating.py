@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +170,13 @@ def test_a_pickle_without_a_digest_is_never_on_this_machine(site: Site, tmp_path
 @pytest.mark.parametrize("url", [None, "hf://owner/name/net.safetensors"])
 def test_weights_that_are_not_published_or_not_in_a_cache_are_not_on_this_machine(url: str | None) -> None:
     assert not is_on_this_machine(spec(url))
+
+
+def test_the_member_of_a_replaced_archive_is_read_again(tmp_path: Path) -> None:
+    archive = tmp_path / "nets.zip"
+    weights = WeightsSpec(tag="tag", url=archive.as_uri(), license="unknown", member="net.safetensors")
+    for content in (b"old", b"new"):  # of the same size
+        archive.unlink(missing_ok=True)
+        with zipfile.ZipFile(archive, "w") as opened:
+            opened.writestr("net.safetensors", content)
+        assert locate_weights(weights, Silent()).read_bytes() == content

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -109,3 +111,19 @@ def test_a_constructor_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> N
     build(*LINEAR)
     monkeypatch.setattr(constructors, "PATIENCE", 1.0)
     assert "takes longer than 1 seconds" in refusal("import threading", "model = threading.Event().wait(20)")
+
+
+def test_a_constructor_that_reads_input_gets_none() -> None:
+    assert "raises EOFError" in refusal("input()", *LINEAR)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_process_that_a_constructor_leaves_behind_does_not_keep_the_kit_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    build(*LINEAR)
+    monkeypatch.setattr(constructors, "PATIENCE", 1.0)
+    started = time.monotonic()
+    leave = ["import os, time", "if not os.fork():", "    os.setsid()", "    time.sleep(30)", "    os._exit(0)"]
+    assert "takes longer than 1 seconds" in refusal(*leave, *LINEAR)
+    assert time.monotonic() - started < 25

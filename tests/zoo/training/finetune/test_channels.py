@@ -113,7 +113,9 @@ def test_arrays_with_five_channels_are_trained_and_predicted(bands: Path, output
 
 
 def test_images_with_other_channels_are_refused_with_the_reason(gray: Path, bands: Path, output: Path) -> None:
-    with pytest.raises(DataError, match="it has 5 channels, but 1 or 3 are expected; to use all, set `channels` to 5"):
+    with pytest.raises(
+        DataError, match="it has 5 channels, but 1 or 3 are expected; to use all, train with `channels` 5"
+    ):
         train(bands, output)
     with pytest.raises(DataError, match=r"an? L image with 1 channel; for 5 channels, use .npy files"):
         train(gray, output, channels=5)

@@ -215,6 +215,14 @@ def test_one_class_is_an_error(rank: Rank, photos: Path) -> None:
         rank(photos)
 
 
+def test_unreadable_images_are_reported(rank: Rank, photos: Path) -> None:
+    damaged = next(photos.glob("train/*/*"))
+    damaged.write_bytes(b"")
+    progress = RecordingProgress()
+    rank(photos, progress=progress)
+    assert f"skipped 1 file: {str(damaged)!r}: the file is empty" in progress.lines
+
+
 def test_one_image_per_class_is_an_error(rank: Rank, tmp_path: Path) -> None:
     draw_photos(tmp_path / "two", per_class=1)
     with pytest.raises(DataError, match="at least 2 images of each class, but 'blue' has 1"):
