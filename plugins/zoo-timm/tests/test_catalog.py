@@ -124,7 +124,9 @@ def test_the_hub_is_preferred_and_only_a_url_contains_a_hash(catalog: Catalog) -
 
 def test_backbones_with_pickles_that_zoo_does_not_read_declare_it(catalog: Catalog) -> None:
     declared = {
-        name: dict(spec.expected_failures) for name, spec in catalog.backbones.items() if spec.expected_failures
+        name: dict(spec.expected_failures)
+        for name, spec in catalog.backbones.items()
+        if "spec.weights" in spec.expected_failures
     }
     assert declared.keys() == {"vit_giant_patch16_gap_224", "vit_huge_patch14_gap_224", "vit_huge_patch16_gap_448"}
     assert declared["vit_huge_patch16_gap_448"] == {

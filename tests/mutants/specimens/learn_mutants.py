@@ -23,7 +23,7 @@ def needs_trainable_features(model: Any, torch: Any) -> None:
 
 @built(
     {
-        "learn.head": "its head cannot be trained on its own: element 0 of tensors does not require grad",
+        "learn.head": "its head cannot be trained on its own; let gradients reach it",
         "learn.all": "it cannot be trained: element 0 of tensors does not require grad",
     }
 )

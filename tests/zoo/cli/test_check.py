@@ -30,7 +30,7 @@ PLUGINS = {
     "odd": "spec('odd/net', license='unknown'), spec('odd/fine')",
     "twin": "spec('twin/twin'), spec('twin')",
     "finds": "]\n\n\n@hookimpl\ndef zoo_find_backbone(name):\n    return [spec('finds/net')][0",
-    "same": "*(spec(f'same/net{number}', license='unknown') for number in range(20))",
+    "same": "*(spec(f'same/copy{number}', license='unknown') for number in range(20))",
     "ranged": "spec('ranged/net', upstream='click>=8,<99')",
     "weak": "spec('weak/net', weights=(WeightsSpec(tag='v1', url='hf://a/b/c.pth', license='MIT', sha1='0' * 40),))",
     "many": "*(spec(f'many/net{number}', params=number + 1) for number in range(20))",
@@ -105,8 +105,8 @@ def test_failures_and_expected_failures_are_listed(static: Run) -> None:
 def test_one_cause_of_many_failures_is_listed_once(static: Run) -> None:
     lines = static("same").stdout.splitlines()
     first, second = [line for line in lines if line.startswith(("FAIL", "     "))][:2]
-    assert first.startswith("FAIL   same/net0 and 19 more  spec.license: the license of the code is unknown; ")
-    others = ", ".join(f"same/net{number}" for number in range(1, 9))
+    assert first.startswith("FAIL   same/copy0 and 19 more  spec.license: the license of the code is unknown; ")
+    others = ", ".join(f"same/copy{number}" for number in range(1, 9))
     assert second == f"       the same: {others} and 11 more"
     assert sum("spec.license" in line for line in lines) == 1
     rows = json.loads(static("same", "--json").stdout)
@@ -155,10 +155,10 @@ def test_a_backbone_named_like_its_plugin_is_counted_separately(static: Run) -> 
 @pytest.mark.parametrize(
     ("names", "last"),
     [
-        (("many",), f"20 backbones: {20 * STATIC} pass of {20 * OF_BACKBONE} (N not run); no failed checks"),
+        (("many",), f"20 backbones: {20 * STATIC} pass of {20 * OF_BACKBONE:,} (N not run); no failed checks"),
         (
             ("many", "failing"),
-            f"21 backbones: {21 * STATIC - 1} pass, 1 fail of {21 * OF_BACKBONE} (N not run); failed checks in 1",
+            f"21 backbones: {21 * STATIC - 1} pass, 1 fail of {21 * OF_BACKBONE:,} (N not run); failed checks in 1",
         ),
     ],
 )

@@ -16,7 +16,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from zoo.data.transform import CROP_SCALE, MAX_ASPECT, build_eval_transform, build_train_transform, draw_box
-from zoo.errors import DataError, OptionError
+from zoo.errors import OptionError
 from zoo.plugin import InputSpec
 
 Draw = Callable[..., Image.Image]
@@ -197,10 +197,3 @@ def test_a_batch_is_normalized_like_each_of_its_images() -> None:
 def test_an_unknown_augmentation_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(OptionError, match="'mixup'; choose one of crop-flip, trivial, rand, none"):
         build_train_transform(InputSpec(), "mixup")
-
-
-def test_a_number_of_channels_other_than_three_is_an_error() -> None:
-    spec = InputSpec(size=(1, 28, 28), mean=(0.5,), std=(0.5,))
-    for build in (build_eval_transform, lambda spec: build_train_transform(spec, "crop-flip")):
-        with pytest.raises(DataError, match="1 channels; only RGB"):
-            build(spec)

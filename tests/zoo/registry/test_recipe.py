@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.errors import OptionError
-from zoo.files.limits import MAX_SIDE, MAX_WORKERS
+from zoo.files.limits import MAX_CHANNELS, MAX_SIDE, MAX_WORKERS
 from zoo.registry.head_design import HeadDesign
 from zoo.registry.optimizer_design import BACKBONE_LR, DECAY, HEAD_LR, MLP_LR, OPTIMIZERS
 from zoo.registry.recipe import Recipe, make_recipe
@@ -86,7 +86,8 @@ def test_the_default_is_a_choice(field: str) -> None:
 
 @pytest.mark.parametrize(("field", "least"), [*COUNTS.items()])
 def test_a_count_is_an_integer_that_torch_accepts(field: str, least: int) -> None:
-    for right in (least, {"workers": MAX_WORKERS, "image_size": MAX_SIDE}.get(field, 2**63 - 1)):
+    most = {"workers": MAX_WORKERS, "image_size": MAX_SIDE, "channels": MAX_CHANNELS}
+    for right in (least, most.get(field, 2**63 - 1)):
         assert getattr(make_recipe({field: right}), field) == right
     for wrong in (least - 1, 2**63, 2**64, 1.0, "2", True, [1]):
         message = refuse(**{field: wrong})

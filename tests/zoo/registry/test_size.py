@@ -72,8 +72,8 @@ def test_the_cost_of_listing_is_linear_in_the_number_of_backbones(
         assert list_all() == count  # so that first-time imports are not counted
         calls[count] = count_calls(list_all)
     assert calls[3000] <= 10 * calls[300]
-    # 201 when this was written, for four specs per backbone.
-    assert calls[3000] / 3000 < 205
+    # 231 when this was written, for four specs per backbone.
+    assert calls[3000] / 3000 < 235
 
 
 @pytest.mark.parametrize("enabled", [True, False])

@@ -17,6 +17,8 @@ def head(backbone: BackboneUnderTest) -> None:
         changed = backbone.head_training.changed
     except TrainingError as error:
         fault = str(error).partition(", learning rate")[0]
+        if fault.startswith("no gradient"):
+            raise CheckFailed("its head cannot be trained on its own; let gradients reach it.") from error
         raise CheckFailed(
             f"its head cannot be trained on its own: {fault}; keep forward() from overflowing."
         ) from error
