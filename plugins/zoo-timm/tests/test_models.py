@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,5 +24,7 @@ if TYPE_CHECKING:
 )
 def test_the_catalog_equals_what_is_read_from_timm(spec: BackboneSpec) -> None:
     read = read_backbone(spec.name.partition("/")[2])
-    differing = [field.name for field in fields(spec) if getattr(spec, field.name) != getattr(read, field.name)]
-    assert set(differing) <= {"build", "convert", "upstream"}
+    # The accuracies come from timm's repository, not from the installed package.
+    listed = replace(spec, weights=tuple(replace(weights, accuracy=None) for weights in spec.weights))
+    differing = [field.name for field in fields(spec) if getattr(listed, field.name) != getattr(read, field.name)]
+    assert set(differing) <= {"build", "convert", "preprocessing", "upstream"}
