@@ -178,7 +178,7 @@ def declare_sensitive(name: str, **changes: Any) -> BackboneSpec:
         from specimens.networks import ConvNet
 
         model = ConvNet()
-        model.add("pool", lambda features: (500 * features).sin())
+        model.add("pool", lambda features: (50_000 * features).sin())
         return model
 
     return declare_conv(name, **{"build": build, "supports": ("bf16",), **changes})
