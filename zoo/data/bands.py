@@ -158,7 +158,7 @@ def to_rgba(image: Image.Image, channels: int) -> Image.Image:
     """
     found = len(image.getbands())
     if channels != _RGBA:
-        raise DataError(f"a {image.mode} image with {_count(found)}; for {channels} channels, use .npy files")
+        raise DataError(f"image mode {image.mode} with {_count(found)}; for {channels} channels, use .npy files")
     if not image.has_transparency_data:
-        raise DataError(f"a {image.mode} image without a fourth channel; use RGBA images or .npy files")
+        raise DataError(f"image mode {image.mode} without a fourth channel; use RGBA images or .npy files")
     return image.convert("RGBA")

@@ -53,7 +53,7 @@ def decode_image(source: Path | bytes, bits: int | None = None, channels: int = 
 
     Grayscale and palette images are converted to RGB, and transparent images are blended with white. If an image has
     several frames, the first one is used. A truncated file is an error, but damage in the middle of a JPEG cannot be
-    detected. The arrays of .npy files are used as they are.
+    detected. Arrays in .npy files are not changed.
 
     Args:
         source: The path of the file, or its content.

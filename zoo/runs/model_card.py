@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-from collections.abc import Iterator, Mapping
-from itertools import dropwhile, takewhile
+from collections.abc import Mapping
 from typing import Any
 
 from zoo.data.examination.summary import list_warnings
 from zoo.plugin import BackboneSpec
-from zoo.plugin.capabilities import list_first_convs
-from zoo.plugin.constructor import list_lines
 from zoo.progress.printable import escape_markdown, format_code, make_printable
 from zoo.registry.license import describe_license
 from zoo.runs.card_metadata import format_front_matter
-from zoo.runs.folder import CARD, MODEL, RunFolder
+from zoo.runs.folder import CARD, RunFolder
 from zoo.runs.public_facts import hide_folders, name_data
 from zoo.runs.report.numbers import show_count
-from zoo.runs.upstream_code import list_added_head, list_call, list_imports
+from zoo.runs.upstream_code import CALL, has_call, list_code
 
 
 def write_card(folder: RunFolder, facts: Mapping[str, Any], backbone: BackboneSpec) -> None:
@@ -86,24 +82,8 @@ def _use_without_zoo(facts: Mapping[str, Any], backbone: BackboneSpec) -> str:
     """Return how to load the file into the upstream model, or an empty string if upstream has no such model."""
     if backbone.constructor is None or facts["recipe"]["head"] != "linear":
         return ""
-    numbers = {"num_classes": len(facts["classes"]), "image_size": facts["input"]["size"][1]}
-    lines = [make_printable(line) for line in list_lines(backbone.constructor, **numbers)]
-    imports = list(takewhile(lambda line: line.startswith(("import ", "from ")), lines))
-    rest = list(dropwhile(lambda line: not line.strip(), lines[len(imports) :]))
-    adapt, call = list(_adapt(facts, backbone)), list_call(backbone)
-    needed = (*imports, *list_imports(backbone), *(["import torch"] if adapt else []))
-    lines = [
-        *dict.fromkeys(needed),
-        "from safetensors.torch import load_file",
-        "",
-        *rest,
-        *list_added_head(backbone, len(facts["classes"])),
-        *adapt,
-        f'model.load_state_dict(load_file("{MODEL}"))',
-        "model.eval()",
-        *call,
-    ]
-    code, outputs = "\n".join(lines), "`compute_logits` returns" if call else "The outputs are"
+    code = "\n".join(list_code(backbone, len(facts["classes"]), tuple(facts["input"]["size"])))
+    outputs = f"`{CALL}` returns" if has_call(backbone) else "The outputs are"
     return f"""## Use it without zoo
 
 ```python
@@ -121,16 +101,6 @@ def _describe_tower(backbone: BackboneSpec) -> str:
     return f"""
 Upstream's model has no head. Without the line that adds one, load the file with `strict=False`; the
 model then returns {backbone.features} features."""
-
-
-def _adapt(facts: Mapping[str, Any], backbone: BackboneSpec) -> Iterator[str]:
-    """Yield the lines that adapt upstream's model to the channels of the run, if it has others."""
-    channels = facts["input"]["size"][0]
-    if channels == backbone.input.size[0]:
-        return
-    for path in list_first_convs(backbone):
-        yield f"conv = model.get_submodule({make_printable(json.dumps(path))})"
-        yield f"conv.weight = torch.nn.Parameter(conv.weight[:, :1].repeat(1, {channels}, 1, 1))"
 
 
 def _describe_input(spec: Mapping[str, Any]) -> str:

@@ -195,6 +195,22 @@ declared(
     lambda: {"constructor": "specimens.networks.AuxNet(num_classes={num_classes})"},
 )
 declared(
+    "constructor-with-another-activation",
+    {"save.card": "the network of its constructor returns different logits with the same parameters; the constructor"},
+    lambda: {
+        "constructor": "from torch import nn\nfrom specimens.networks import ConvNet\n\n"
+        "model = ConvNet({num_classes})\nmodel.classifier[1] = nn.Sigmoid()"
+    },
+)
+declared(
+    "constructor-without-the-hook-that-selects-the-logits",
+    {"save.card": "its constructor raises TypeError: model returns a tuple, not logits in line"},
+    lambda: {
+        "constructor": "from specimens.networks import ConvNet\n\nmodel = ConvNet({num_classes})\n"
+        "model.register_forward_hook(lambda model, images, output: (output, images))"
+    },
+)
+declared(
     "constructor-without-num-classes",
     {"build.upstream": ": classifier.3.bias, classifier.3.weight (2 in all) differ; correct"},
     lambda: {"constructor": "specimens.networks.ConvNet(num_classes=10)"},

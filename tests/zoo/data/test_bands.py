@@ -70,8 +70,8 @@ def test_an_alpha_channel_is_the_fourth_channel() -> None:
         (save(np.zeros((4, 4, 5), np.uint8))[:-1], 5, "its size is not that of its shape"),
         (b"\x93NUMPY\x01\x00\xff\xff{", 5, "a damaged .npy file"),
         (b"\x93NUMPY\x01\x00\x10\x00{'descr': '|O'}  ", 5, "a damaged .npy file"),
-        (draw("RGB"), 5, "a RGB image with 3 channels; for 5 channels, use .npy files"),
-        (draw("RGB"), 4, "a RGB image without a fourth channel"),
+        (draw("RGB"), 5, "image mode RGB with 3 channels; for 5 channels, use .npy files"),
+        (draw("RGB"), 4, "image mode RGB without a fourth channel"),
     ],
 )  # fmt: skip
 def test_other_images_are_refused(data: bytes, channels: int, reason: str) -> None:

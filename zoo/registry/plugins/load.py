@@ -91,7 +91,7 @@ def _leave_out_unusable_names(plugin: Plugin) -> None:
 
 
 def _report_problems(plugin: Plugin) -> None:
-    """Record the first problem as the reason. If nothing is left of what the plugin lists, it is broken."""
+    """Record the first problem as the reason. If no listed spec can be used, the plugin is broken."""
     if not plugin.problems:
         return
     first, more = plugin.problems[0], len(plugin.problems) - 1

@@ -59,7 +59,7 @@ def reversible(backbone: BackboneUnderTest) -> None:
 def fixed(backbone: BackboneUnderTest) -> None:
     """Train all layers of a new network for two steps, and compare the parameters with ``requires_grad=False``.
 
-    The network of the other checks stays as it is.
+    The network that the other checks use does not change.
     """
     network = attach_head(backbone.spec, WeightsSource("none"), backbone.build(), "linear", NUM_CLASSES)
     if not network.fixed:

@@ -5,12 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
 from zoo.models.freeze import digest_frozen
+from zoo.runs.folder import MODEL
 from zoo.runs.model_file import make_header, save_model
-from zoo.testing.backbone_under_test import BackboneUnderTest
+from zoo.runs.upstream_code import CALL, has_call, list_code
+from zoo.testing.backbone_under_test import NUM_CLASSES, BackboneUnderTest, generate_images
 from zoo.testing.checks.forward import are_close
+from zoo.testing.isolation.constructors import build_without_zoo
 from zoo.testing.isolation.fresh_process import reopen_in_fresh_process
-from zoo.testing.results.result import CheckFailed, describe_with_place
+from zoo.testing.results.result import CannotCheck, CheckFailed, NotApplicable, describe_with_place
+
+#: Smallest difference between the logits of two images with which a network can be compared with another one, as a
+#: fraction of the largest logit.
+MIN_SPREAD = 1e-3
 
 
 def roundtrip(backbone: BackboneUnderTest) -> None:
@@ -18,8 +28,8 @@ def roundtrip(backbone: BackboneUnderTest) -> None:
     model = backbone.network.model
     logits, digest = backbone.run(backbone.images[:1]), digest_frozen(model, ())
     with TemporaryDirectory() as folder:
-        path = Path(folder, "model.safetensors")
-        save_model(model, make_header(backbone.network, [str(index) for index in range(logits.shape[1])]), path)
+        path = Path(folder, MODEL)
+        _save(backbone, path)
         try:
             found_digest, found_logits = reopen_in_fresh_process(backbone, path)
         except Exception as error:
@@ -34,3 +44,47 @@ def roundtrip(backbone: BackboneUnderTest) -> None:
             "the same parameters and buffers produce different logits in a fresh process; "
             "register all values that forward() reads as parameters or buffers."
         )
+
+
+def card(backbone: BackboneUnderTest) -> None:
+    """Run the code of the model card on a saved model, in a process where zoo cannot be imported."""
+    spec = backbone.spec
+    if spec.constructor is None:
+        raise NotApplicable("it declares no constructor")
+    images = generate_images(spec.input.size)
+    wanted = backbone.run(images)
+    if (wanted[0] - wanted[1]).abs().max() < MIN_SPREAD * max(wanted.abs().max().item(), 1e-20):
+        raise CannotCheck("without weights, its logits hardly depend on the image, so they would prove nothing")
+    with TemporaryDirectory() as folder:
+        _save(backbone, Path(folder, MODEL))
+        code, call = list_code(spec, NUM_CLASSES, spec.input.size), CALL if has_call(spec) else "model"
+        found = _run_code(code, images, Path(folder), call=call)
+    if found.shape != wanted.shape or not are_close(found, wanted, 1e-5):
+        raise CheckFailed(
+            "the network of its constructor returns different logits with the same parameters; the constructor must "
+            "pass the same options and register the same hooks as build."
+        )
+
+
+def _save(backbone: BackboneUnderTest, path: Path) -> None:
+    """Save the network as zoo saves a run."""
+    save_model(backbone.network.model, make_header(backbone.network, [*map(str, range(NUM_CLASSES))]), path)
+
+
+def _run_code(code: list[str], images: Tensor, folder: Path, *, call: str) -> Tensor:
+    """Run the code in a folder that contains the saved model, and return the logits that ``call`` computes."""
+    save_file({"images": images}, folder / "images.safetensors")
+    build_without_zoo(
+        [
+            f"import os; os.chdir({str(folder)!r})",
+            *code,
+            "import torch; from safetensors.torch import save_file",
+            "with torch.no_grad():",
+            f"    logits = {call}(load_file('images.safetensors')['images'])",
+            "if not isinstance(logits, torch.Tensor):",
+            f"    raise TypeError(f'{call} returns a {{type(logits).__name__}}, not logits')",
+            "save_file({'logits': logits.contiguous()}, 'logits.safetensors')",
+        ],
+        on_meta_device=False,
+    )
+    return load_file(folder / "logits.safetensors")["logits"]

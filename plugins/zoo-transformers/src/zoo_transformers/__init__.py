@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from zoo.plugin import BackboneSpec
 
-ZOO_API = 1
+ZOO_API = 2
 
 
 @hookimpl

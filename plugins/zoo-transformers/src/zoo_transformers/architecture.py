@@ -8,6 +8,9 @@ from typing import Any, Literal
 #: Number of outputs of every head as built, regardless of the weights.
 NUM_CLASSES = 1000
 
+#: Image processors that reverse the channels, because the networks were trained with BGR images.
+BGR = ("MobileViTImageProcessor", "PPLCNetImageProcessor")
+
 #: Which image sizes a model accepts: ``any``, ``fixed`` (only its own), or ``interpolated`` (any, if its forward pass
 #: is told to interpolate the position embedding).
 Sizes = Literal["any", "interpolated", "fixed"]
@@ -33,9 +36,20 @@ class Architecture:
 
     @property
     def constructor(self) -> str:
-        """The lines of code that build the model without zoo."""
+        """The lines of code that build the model without zoo, with the same hooks as `prepare_inputs`."""
         values = "".join(f"{name}={value!r}, " for name, value in self.values.items())
-        return (
-            f"from transformers import {self.config}, {self.model}\n"
-            f"model = {self.model}({self.config}({values}num_labels={{num_classes}}))"
-        )
+        lines = [
+            f"from transformers import {self.config}, {self.model}",
+            f"model = {self.model}({self.config}({values}num_labels={{num_classes}}))",
+        ]
+        if self.sizes == "interpolated":
+            hook = "lambda model, args, options: (args, dict(options, interpolate_pos_encoding=True))"
+            lines.append(f"model.register_forward_pre_hook({hook}, with_kwargs=True)")
+        if self.reverses_channels:
+            lines.append("model.register_forward_pre_hook(lambda model, images: images[0].flip(1))")
+        return "\n".join(lines)
+
+    @property
+    def reverses_channels(self) -> bool:
+        """Whether the network was trained with BGR images."""
+        return self.processor in BGR

@@ -108,11 +108,9 @@ def prepare_inputs(model: nn.Module, architecture: Architecture) -> nn.Module:
     reverses the channels for the models that were trained with BGR images. Hooks do it here, so the model keeps its
     class and the names of its parameters.
     """
-    from zoo_transformers.processors import BGR
-
     if architecture.sizes == "interpolated":
         model.register_forward_pre_hook(_interpolate, with_kwargs=True)
-    if architecture.processor in BGR:
+    if architecture.reverses_channels:
         model.register_forward_pre_hook(_reverse_channels)
     return model
 

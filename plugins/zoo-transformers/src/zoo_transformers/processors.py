@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from zoo.plugin import InputSpec
+from zoo_transformers.architecture import BGR
 
 if TYPE_CHECKING:
     from zoo.plugin import Interpolation
     from zoo_transformers.architecture import Architecture
 
-#: Image processors that reverse the channels, because the networks were trained with BGR images.
-BGR = ("MobileViTImageProcessor", "PPLCNetImageProcessor")
 #: Image processors that zoo only approximates. TextNet's leaves images non-square, so zoo crops their center.
 #: Perceiver's crops before it resizes, so it rounds the crop to whole pixels of the original image.
 APPROXIMATED = ("TextNetImageProcessor", "PerceiverImageProcessor")
