@@ -57,6 +57,9 @@ SLOW = {"difflib", "tomllib", "rich", "jinja2"}
 #: imports the others.
 METADATA = {"importlib.metadata", "importlib.resources", "email", "socket", "zipfile", "tempfile"}
 
+#: Parts of torch's compiler, which take a third as long to import as torch, and are only needed to compile a network.
+COMPILER = {"torch._dynamo.eval_frame", "sympy", "triton", "torch.fx.experimental.symbolic_shapes"}
+
 #: Runs the command line with the arguments in sys.argv.
 COMMAND = """
 try:
@@ -155,7 +158,31 @@ def test_predicting_does_not_import_other_plugins_upstreams(tmp_path: Path, few_
     (image, *_) = few_photos.rglob("*.png")
     imported = list_imported("predict", str(tmp_path / "run"), str(image), cwd=tmp_path)
     assert {"torch", "torchvision"} <= imported
-    assert not imported & {"timm", "rich", "zoo.training.finetune", "zoo.runs.report", "zoo.testing"}
+    assert not imported & {"timm", "rich", "zoo.training.finetune", "zoo.runs.report", "zoo.testing", *COMPILER}
+
+
+def test_predicting_and_training_import_torchvision_only_for_its_networks(tmp_path: Path, few_photos: Path) -> None:
+    if "tiny" not in INSTALLED:
+        pytest.skip("zoo-tiny is not installed")
+    options = ("--data", str(few_photos), "--epochs", "1", "--output", "run")
+    training = list_imported("finetune", "tiny", *options, cwd=tmp_path)
+    (image, *_) = few_photos.rglob("*.png")
+    predicting = list_imported("predict", "run", str(image), cwd=tmp_path)
+    assert "torch" in training & predicting
+    assert not training & {"torchvision", "timm", *COMPILER}
+    assert not predicting & {"torchvision", "timm", "jinja2.environment", *COMPILER}
+
+
+def test_predicting_with_timm_does_not_import_the_compiler(tmp_path: Path, few_photos: Path) -> None:
+    if "timm" not in INSTALLED:
+        pytest.skip("zoo-timm is not installed")
+    from zoo.training.finetune import finetune
+
+    finetune("timm/test_resnet", few_photos, weights="none", epochs=1, output=tmp_path / "run")
+    (image, *_) = few_photos.rglob("*.png")
+    imported = list_imported("predict", str(tmp_path / "run"), str(image), cwd=tmp_path)
+    assert "timm" in imported
+    assert not imported & COMPILER
 
 
 @pytest.mark.parametrize("namespace", INSTALLED)

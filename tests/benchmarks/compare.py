@@ -17,7 +17,7 @@ from environment import build_environment, digest_code, list_versions, warm_up
 from page import write_page
 from pairs import Bench, check_settings, list_settings, read_lines, run_pairs
 from photos import prepare
-from sections import NOTHING_YET, RANKING, find_section, put_section
+from sections import NOTHING_YET, RANKING, SHORT_RUNS, find_section, put_section
 from workloads import PEERS, WORKLOADS
 
 
@@ -92,8 +92,9 @@ def main() -> None:
     if options.output:
         before = options.output.read_text(encoding="utf-8") if options.output.is_file() else ""
         page = put_section(page, find_section(before) or NOTHING_YET)
-        if ranking := find_section(before, *RANKING):
-            page = put_section(page, ranking, *RANKING)
+        for markers in (RANKING, SHORT_RUNS):
+            if section := find_section(before, *markers):
+                page = put_section(page, section, *markers)
         options.output.write_text(page, encoding="utf-8")
     else:
         sys.stdout.write(page)

@@ -1,10 +1,12 @@
-"""The sections of docs/benchmarks.md that separate commands measure: on a GPU, and of rankings."""
+"""The sections of docs/benchmarks.md that separate commands measure: on a GPU, of rankings, and of short runs."""
 
 from __future__ import annotations
 
 BEGIN, END = "<!-- gpu: begin -->\n", "<!-- gpu: end -->\n"
 #: Markers of the section about `zoo rank`.
 RANKING = "<!-- ranking: begin -->\n", "<!-- ranking: end -->\n"
+#: Markers of the section about the start of commands.
+SHORT_RUNS = "<!-- short runs: begin -->\n", "<!-- short runs: end -->\n"
 
 #: Content of the section before the first measurement.
 NOTHING_YET = """## On a GPU

@@ -1,7 +1,8 @@
 """The process of a command: a faster start and exit for commands that import torch.
 
 Importing torch and torchvision and exiting takes 6.8 s. Turning off the garbage collector during the import saves
-0.3 s, skipping the teardown of the interpreter saves 0.8 s, and both together save 2.1 s.
+0.3 s, skipping the teardown of the interpreter saves 0.8 s, and both together save 2.1 s. `zoo.cli.deferred_compiler`
+saves the import of torch's compiler.
 """
 
 from __future__ import annotations
@@ -78,10 +79,12 @@ def torch_session() -> Iterator[tuple[Registry, Progress]]:
     registry = open_registry()  # before torch is imported, to detect plugins that import torch too early
     with redirect_stdout(sys.stderr):
         with without_garbage_collection():
-            import torchvision.transforms.v2  # type: ignore[import-untyped]  # noqa: F401  # imports torch as well
+            import torch  # noqa: F401
 
+        from zoo.cli.deferred_compiler import defer_compiler
         from zoo.engine.allocator import keep_freed_memory
 
+        defer_compiler()
         keep_freed_memory()
         yield registry, open_progress(name_flags)
 

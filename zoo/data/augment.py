@@ -2,6 +2,8 @@
 
 The random numbers come from the caller's generator, because threads share torch's global one. The arithmetic is
 torchvision's. The ranges come from the papers' reference code.
+
+Import this module only if a run needs it, because importing torchvision takes nearly as long as importing torch.
 """
 
 from __future__ import annotations
@@ -80,33 +82,3 @@ class RandomOps:
 TRIVIAL_AUGMENT = RandomOps(_build_ops(shear=44.7, translate=0.14, rotate=135.0, color=0.99, bits=6), 1, None)
 #: RandAugment: two operations at magnitude 9 out of 30. Source: Cubuk et al. 2019, arXiv:1909.13719.
 RAND_AUGMENT = RandomOps(_build_ops(shear=16.7, translate=0.45, rotate=30.0, color=0.9, bits=4), 2, 0.3)
-
-
-@dataclass(frozen=True)
-class RandomErasing:
-    """Random erasing, which replaces a random rectangle of an image with noise.
-
-    Source: Zhong et al. 2017, arXiv:1708.04896. The default ranges of the area and the aspect ratio are timm's.
-    """
-
-    probability: float
-    #: Range of the rectangle's area, as a fraction of the image.
-    scale: tuple[float, float] = (0.02, 1 / 3)
-    #: Range of the rectangle's aspect ratio.
-    ratio: tuple[float, float] = (0.3, 10 / 3)
-
-    def __call__(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
-        """Return uint8 pixels of shape (C, H, W): a copy, or the same tensor if nothing is erased."""
-        chance, fraction, shape, down, across = torch.rand(5, generator=generator).tolist()
-        if chance >= self.probability:
-            return pixels
-        height, width = pixels.shape[-2:]
-        area = height * width * (self.scale[0] + fraction * (self.scale[1] - self.scale[0]))
-        ratio = self.ratio[0] * (self.ratio[1] / self.ratio[0]) ** shape
-        box_height = min(height, max(1, round((area / ratio) ** 0.5)))
-        box_width = min(width, max(1, round((area * ratio) ** 0.5)))
-        top, left = int(down * (height - box_height + 1)), int(across * (width - box_width + 1))
-        pixels = pixels.clone()
-        noise = torch.randint(0, 256, (len(pixels), box_height, box_width), generator=generator, dtype=torch.uint8)
-        pixels[:, top : top + box_height, left : left + box_width] = noise
-        return pixels

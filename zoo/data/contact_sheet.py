@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
-from torchvision.transforms.v2.functional import to_pil_image  # type: ignore[import-untyped]  # torchvision has no types
 
 from zoo.data.channels import to_visible
+from zoo.data.pillow_tensors import to_pillow
 from zoo.progress.printable import make_printable
 
 #: Distance between images, and height of the line with a title, in pixels.
@@ -46,7 +46,7 @@ def draw_sheet(rows: Sequence[Row]) -> Image.Image:
         draw.text((_GAP, top), make_printable(row.title), _INK, font)
         for place, image in enumerate(row.images):
             left = _GAP + place * (width + _GAP)
-            sheet.paste(to_pil_image(to_visible(image)), (left, top + _LINE))
+            sheet.paste(to_pillow(to_visible(image)), (left, top + _LINE))
             for line, text in enumerate(row.captions[place] if row.captions else ()):
                 below = top + height + (1 + line) * _LINE
                 draw.text((left, below), _shorten(make_printable(text), fits), _INK, font)

@@ -10,29 +10,27 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import cast
 
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
-from torchvision.transforms.v2.functional import pil_to_tensor  # type: ignore[import-untyped]  # it has no types
 
 from zoo.data.bands import fit_array, is_array, read_array, read_array_header, to_rgba
 from zoo.data.channels import GRAY, RGB
 from zoo.data.decoding_memory import DECODING, estimate_memory
 from zoo.data.file_kinds import explain_unidentified, is_heic, reads_avif, reads_heic
 from zoo.data.image_bytes import read_image_file
+from zoo.data.jpeg_decoder import find_jpeg_decoder
 from zoo.data.marks import Mark, read_marks
+from zoo.data.pillow_tensors import from_pillow
 from zoo.data.rgb import load, rotate_upright, to_rgb
 from zoo.errors import DataError, ZooError
 from zoo.files.limits import PIXELS
 
 #: Formats that Pillow may open. Every additional format would increase the attack surface.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", *(("AVIF",) if reads_avif() else ()))
-#: JPEG decoder that is registered when torchvision is imported. The public function for it in ``torchvision.io`` has
-#: been deprecated since 0.29, and the warning is an error in strict test suites. Without this operator, Pillow decodes
-#: JPEGs.
-_TURBO = getattr(torch.ops.image, "decode_jpeg", None)
+#: torchvision's JPEG decoder. Without it, Pillow decodes JPEGs.
+_TURBO = find_jpeg_decoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +155,7 @@ def _decode_with_turbo(image: Image.Image, data: bytes) -> Decoded:
     """
     assert _TURBO is not None
     encoded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-    pixels = cast("Tensor", _TURBO(encoded, mode=RGB, apply_exif_orientation=True))
+    pixels = _TURBO(encoded, mode=RGB, apply_exif_orientation=True)
     return Decoded(pixels, "JPEG", read_marks(image))
 
 
@@ -169,8 +167,7 @@ def _decode_with_pillow(image: Image.Image, data: bytes, bits: int, channels: in
         converted = to_rgb(upright)
     else:
         converted, marks = to_rgba(upright, channels), marks & ~Mark.ALPHA
-    pixels = cast("Tensor", pil_to_tensor(converted))
-    return Decoded(pixels, image.format or "", marks, peak)
+    return Decoded(from_pillow(converted), image.format or "", marks, peak)
 
 
 def _first_line(error: Exception) -> str:

@@ -7,19 +7,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2.functional import pil_to_tensor  # type: ignore[import-untyped]  # it has no types
 
 from zoo.data.bands import require_channels, to_rgba
 from zoo.data.channels import GRAY, RGB
 from zoo.data.decode import Decoded, decoded
 from zoo.data.marks import Mark
+from zoo.data.pillow_tensors import from_pillow
 from zoo.data.rgb import reduce_loaded, rotate_upright, to_rgb
 from zoo.errors import DataError
 from zoo.files.limits import IMAGE_BYTES, PIXELS
@@ -163,7 +163,7 @@ def _reduce(image: Image.Image, bits: int, channels: int) -> Decoded:
         reduced, peak = reduce_loaded(image, bits)
         upright = rotate_upright(reduced)
         converted = to_rgb(upright) if channels in (GRAY, RGB) else to_rgba(upright, channels)
-        pixels = cast("Tensor", pil_to_tensor(converted))
+        pixels = from_pillow(converted)
     except (DataError, MemoryError):
         raise
     except Exception as error:  # Decoders raise many kinds of exceptions on damaged files.

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torchvision.transforms import InterpolationMode  # type: ignore[import-untyped]  # torchvision has no types
-from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]  # the same
 
-from zoo.data.augment import RAND_AUGMENT, TRIVIAL_AUGMENT, RandomErasing
 from zoo.data.channels import GRAY, RGB, fit_channels
+from zoo.data.geometry import crop_center, pad, resize, resize_shorter
+from zoo.data.random_erasing import RandomErasing
 from zoo.errors import OptionError
 from zoo.registry.recipe import AUGMENTS
 
@@ -37,19 +36,6 @@ MAX_ASPECT = 20
 #: Largest aspect ratio of a random crop; the smallest is its inverse.
 _MAX_CROP_ASPECT = 4 / 3
 _TRIES = 10
-
-_INTERPOLATIONS = {
-    "nearest": InterpolationMode.NEAREST_EXACT,  # This is Pillow's nearest, which published weights were trained with.
-    "bilinear": InterpolationMode.BILINEAR,
-    "bicubic": InterpolationMode.BICUBIC,
-}
-
-#: Random operations of each augmentation, after cropping and flipping.
-_RANDOM_OPS: Mapping[str, tuple[Crop, ...]] = {
-    "crop-flip": (),
-    "trivial": (TRIVIAL_AUGMENT,),
-    "rand": (RAND_AUGMENT,),
-}
 
 
 @dataclass(frozen=True)
@@ -125,33 +111,42 @@ def build_train_transform(spec: InputSpec, augment: str, erase: float = 0.0) -> 
         raise OptionError(f"there is no augmentation {augment!r}; choose one of {', '.join(AUGMENTS)}.")
     if augment == "none":
         return build_eval_transform(spec)
-    if _RANDOM_OPS[augment] and spec.size[0] not in (GRAY, RGB):
+    if augment != "crop-flip" and spec.size[0] not in (GRAY, RGB):
         raise OptionError(
             f"`augment` {augment} changes colors, which images with {spec.size[0]} channels do not have; set it to "
             "crop-flip or none."
         )
-    ops: Sequence[Crop] = (*_RANDOM_OPS[augment], RandomErasing(erase))
+    ops: Sequence[Crop] = (*_list_random_ops(augment), RandomErasing(erase))
     return Transform(partial(_limit_size, spec), partial(_augment, spec, ops), Normalize(spec), spec.bits, spec.size[0])
+
+
+def _list_random_ops(augment: str) -> Sequence[Crop]:
+    """Return the random operations of an augmentation, after cropping and flipping."""
+    if augment == "crop-flip":
+        return ()
+    from zoo.data.augment import RAND_AUGMENT, TRIVIAL_AUGMENT  # imports torchvision, which nothing else here needs
+
+    return (RAND_AUGMENT if augment == "rand" else TRIVIAL_AUGMENT,)
 
 
 def _resize_and_crop(spec: InputSpec, image: Tensor) -> Tensor:
     image = fit_channels(image, spec.size[0])
     if spec.crop == "squash":
-        image = _resize(spec, image, list(spec.squashed))
+        image = resize(image, spec.squashed, spec.interpolation)
     elif spec.crop == "border":
         image = _limit_aspect(image)
         image = _pad(spec, _rescale(spec, image, spec.resize / max(image.shape[-2:])))
     else:
-        image = _resize(spec, _limit_aspect(image), [spec.resize])
-    return cast("Tensor", functional.center_crop(image, list(spec.size[1:])))
+        image = resize_shorter(_limit_aspect(image), spec.resize, spec.interpolation)
+    return crop_center(image, spec.size[1:])
 
 
 def _augment(spec: InputSpec, ops: Sequence[Crop], pixels: Tensor, generator: torch.Generator) -> Tensor:
     """Crop and flip at random, then apply ``ops``. The arithmetic is torchvision's."""
-    box = draw_box(pixels.shape[-2], pixels.shape[-1], generator)
-    pixels = _resize(spec, functional.crop(pixels, *box), list(spec.size[1:]))
+    top, left, height, width = draw_box(pixels.shape[-2], pixels.shape[-1], generator)
+    pixels = resize(pixels[:, top : top + height, left : left + width], spec.size[1:], spec.interpolation)
     if torch.rand((), generator=generator).item() < 0.5:
-        pixels = functional.horizontal_flip(pixels)
+        pixels = pixels.flip(-1)
     for op in ops:
         pixels = op(pixels, generator)
     return pixels
@@ -188,21 +183,15 @@ def _limit_aspect(image: Tensor) -> Tensor:
     """Crop both ends of an extremely elongated image."""
     height, width = image.shape[-2:]
     limit = MAX_ASPECT * min(height, width)
-    return cast("Tensor", functional.center_crop(image, [min(height, limit), min(width, limit)]))
+    return crop_center(image, (min(height, limit), min(width, limit)))
 
 
 def _rescale(spec: InputSpec, image: Tensor, factor: float) -> Tensor:
     """Resize both sides by a factor. The sides are rounded, as in timm; torchvision would truncate them."""
-    return _resize(spec, image, [max(round(factor * side), 1) for side in image.shape[-2:]])
-
-
-def _resize(spec: InputSpec, image: Tensor, size: list[int]) -> Tensor:
-    interpolation = _INTERPOLATIONS[spec.interpolation]
-    return cast("Tensor", functional.resize(image, size, interpolation=interpolation, antialias=True))
+    return resize(image, [max(round(factor * side), 1) for side in image.shape[-2:]], spec.interpolation)
 
 
 def _pad(spec: InputSpec, image: Tensor) -> Tensor:
     """Pad an image on all sides with the mean color, up to the size of the input."""
-    height, width = (max(wanted - side, 0) for wanted, side in zip(spec.size[1:], image.shape[-2:], strict=True))
-    sides = [width // 2, height // 2, width - width // 2, height - height // 2]
-    return cast("Tensor", functional.pad(image, sides, fill=[round(255 * mean) for mean in spec.mean]))
+    missing = [max(wanted - side, 0) for wanted, side in zip(spec.size[1:], image.shape[-2:], strict=True)]
+    return pad(image, missing, [round(255 * mean) for mean in spec.mean])

@@ -83,6 +83,18 @@ def place(model: nn.Module, hardware: Hardware) -> None:
     model.to(device=hardware.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
+def seed_generators(seed: int, device: torch.device) -> None:
+    """Set the seed of the random numbers on the CPU and on the device.
+
+    On a CPU, ``torch.manual_seed`` would also store a seed for each kind of device that is not in use, with a
+    traceback. This takes an eighth of the time of an epoch on cached features.
+    """
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
+
+
 @contextmanager
 def allowing_tf32(hardware: Hardware) -> Iterator[None]:
     """Return a context in which a GPU uses TF32 for fp32 operations, unless the precision is fp32.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor
 from torch.nn.functional import one_hot
-from torchvision.transforms import v2  # type: ignore[import-untyped]  # torchvision has no types
 
 from zoo.engine.learner import Mix, mix_nothing
 
@@ -22,10 +21,12 @@ def build_mix(mixup: float, cutmix: float, num_classes: int) -> Mix:
         cutmix: Alpha of CutMix's Beta distribution, or 0 for no CutMix.
         num_classes: Number of classes.
     """
+    if not mixup and not cutmix:
+        return mix_nothing
+    from torchvision.transforms import v2  # type: ignore[import-untyped]  # no types; imported here because it is slow
+
     kinds = ((v2.MixUp, mixup), (v2.CutMix, cutmix))
     transforms = [kind(alpha=alpha, num_classes=num_classes) for kind, alpha in kinds if alpha]
-    if not transforms:
-        return mix_nothing
     transform = v2.RandomChoice(transforms) if len(transforms) > 1 else transforms[0]
 
     def mix(images: Tensor, labels: Tensor, weights: Tensor | None = None) -> tuple[Tensor, ...]:

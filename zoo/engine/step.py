@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from zoo.data.loader import Batch
+from zoo.engine.device import seed_generators
 from zoo.engine.distributed.agreement import allocate_optimizer_state, ending_if_out_of_memory, raising_in_all
 from zoo.engine.finite_check import requiring_finite
 from zoo.engine.gradient_sync import sync_gradients
@@ -79,8 +80,8 @@ def learn(learner: Learner, batch: Batch, seed: int) -> StepResult:
 
 
 def _step(learner: Learner, local_batch: LocalBatch, seed: int) -> StepResult:
-    torch.manual_seed(seed)
     hardware, criterion = learner.hardware, learner.criterion
+    seed_generators(seed, hardware.device)
     model = learner.compiled.choose(local_batch.size) if learner.compiled else learner.model
     with raising_in_all(learner), learner.norms.among(local_batch.num_processes) if learner.norms else nullcontext():
         learner.optimizer.zero_grad(set_to_none=True)

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._dynamo.exc import TorchDynamoException
 
 from zoo.engine.interrupts import is_signal_pending
 from zoo.engine.micro_batches import MicroBatches
@@ -75,6 +74,10 @@ class CompiledModel:
             with nullcontext() if self._has_succeeded else _quiet():
                 yield
         except Exception as error:
+            from torch._dynamo.exc import (
+                TorchDynamoException,
+            )  # torch.compile has imported it; runs without it need not
+
             if is_out_of_memory(error) and not isinstance(error, TorchDynamoException):
                 raise
             # The uncompiled model may work. If it does not, it raises the error again.

@@ -83,6 +83,8 @@ class Frozen:
     def _list_modules(self) -> Iterator[nn.Module]:
         """Yield the modules that have no trainable tensors and do not come after the last frozen tensor.
 
+        Modules within such a module are not yielded, because they follow its mode.
+
         If everything is trainable, no module is frozen. Without this exception, a constant buffer such as the
         angles of a position embedding would keep the dropout layers before it in eval mode.
         """
@@ -91,9 +93,13 @@ class Frozen:
         modules = [item for item in self._model.named_modules() if not is_below_any(item[0], self._trainable)]
         frozen = [index for index, item in enumerate(modules) if self._is_any(*item, recurse=False, is_trainable=False)]
         last = max(frozen, default=-1)
+        listed: list[str] = []
         for index, (name, module) in enumerate(modules):
+            if name and is_below_any(name, listed):
+                continue
             is_frozen = not self._is_any(name, module, recurse=True, is_trainable=True)
             if index <= last and is_frozen and id(module) not in self._active:
+                listed.append(name)
                 yield module
 
     def _is_any(self, name: str, module: nn.Module, *, recurse: bool, is_trainable: bool) -> bool:

@@ -92,14 +92,22 @@ def load_tensors(model: nn.Module, path: Path, owner: str = "the installed versi
         raise RunError(f"{mismatch} {describe_in_one_line(error)}") from error
 
 
-@torch.no_grad()
 def _allocate(model: nn.Module) -> None:
-    """Replace parameters on the meta device with zeros on the CPU."""
+    """Replace parameters and buffers on the meta device with zeros on the CPU.
+
+    ``to_empty`` would import SymPy for the first tensor, which takes a fifth as long as importing torch.
+    """
     for module in model.modules():
-        if any(parameter.is_meta for parameter in module.parameters(recurse=False)):
-            module.to_empty(device="cpu", recurse=False)
-            for parameter in module.parameters(recurse=False):
-                parameter.zero_()
+        for name, parameter in module.named_parameters(recurse=False):
+            if parameter.is_meta:
+                setattr(module, name, nn.Parameter(_make_zeros(parameter), parameter.requires_grad))
+        for name, buffer in module.named_buffers(recurse=False):
+            if buffer.is_meta:
+                setattr(module, name, _make_zeros(buffer))
+
+
+def _make_zeros(tensor: Tensor) -> Tensor:
+    return torch.zeros(tensor.shape, dtype=tensor.dtype, device="cpu")
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

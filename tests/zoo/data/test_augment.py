@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from zoo.data.augment import RAND_AUGMENT, TRIVIAL_AUGMENT, Op, RandomErasing, RandomOps
+from zoo.data.augment import RAND_AUGMENT, TRIVIAL_AUGMENT, Op, RandomOps
+from zoo.data.random_erasing import RandomErasing
 from zoo.data.transform import build_train_transform
 from zoo.plugin import InputSpec
 

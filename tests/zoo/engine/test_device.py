@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 import torch
 
-from zoo.engine.device import Hardware, allowing_tf32, choose_hardware, place, plan_loading
+from zoo.engine.device import Hardware, allowing_tf32, choose_hardware, place, plan_loading, seed_generators
 from zoo.errors import OptionError
 from zoo.plugin import BackboneSpec
 
@@ -91,3 +91,13 @@ def test_the_matmul_precision_is_restored_after_an_error() -> None:
     with suppress(ZeroDivisionError), allowing_tf32(Hardware(torch.device("cuda"), "bf16")):
         raise ZeroDivisionError
     assert torch.get_float32_matmul_precision() == "highest"
+
+
+@pytest.mark.parametrize("kind", [kind for kind, is_available in AVAILABLE.items() if is_available])
+def test_a_seed_gives_the_random_numbers_of_torchs_manual_seed(kind: str) -> None:
+    device = torch.device(kind)
+    torch.manual_seed(5)
+    wanted = torch.rand(3), torch.rand(3, device=device)
+    seed_generators(5, device)
+    assert torch.equal(torch.rand(3), wanted[0])
+    assert torch.equal(torch.rand(3, device=device), wanted[1])

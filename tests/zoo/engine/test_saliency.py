@@ -102,3 +102,33 @@ def test_the_values_equal_those_of_captum() -> None:
     values = values / values.amax(dim=(1, 2), keepdim=True)
     expected = nn.functional.interpolate(values[:, None], size=(8, 8), mode="bilinear")[:, 0]
     torch.testing.assert_close(compute_saliency(model, images), expected)
+
+
+def test_the_backward_pass_ends_at_the_last_layers() -> None:
+    torch.manual_seed(3)
+    reached: list[int] = []
+    layers = [nn.Conv2d(3, 3, 3, padding=1) for _ in range(30)]
+    for place, layer in enumerate(layers):
+        layer.register_full_backward_hook(lambda *_, place=place: reached.append(place))
+    model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2)).eval()
+    assert compute_saliency(model, torch.randn(2, 3, 8, 8)).max() > 0
+    assert reached
+    assert min(reached) > 20
+
+
+def test_the_backward_pass_goes_to_the_first_layer_if_no_later_one_has_places() -> None:
+    torch.manual_seed(3)
+    one_place = [nn.Linear(1, 1) for _ in range(30)]  # a class token that many layers process
+    model = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), Start(), *one_place, nn.Flatten(), nn.Linear(65, 2)).eval()
+    nn.init.zeros_(model[-1].weight)
+    with torch.no_grad():
+        model[-1].weight[:, 0] = 1
+    assert compute_saliency(model, torch.randn(2, 3, 8, 8)).max() > 0
+
+
+class Start(nn.Module):
+    """Make tokens whose first one is the mean of the places, and the others of which reach no logit."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        places = features.mean(1).flatten(1)
+        return torch.cat([places.mean(1, keepdim=True), places], 1)[:, :, None]

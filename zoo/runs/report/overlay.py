@@ -7,9 +7,10 @@ import io
 
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional  # type: ignore[import-untyped]  # torchvision has no types
 
 from zoo.data.channels import to_visible
+from zoo.data.geometry import resize
+from zoo.data.pillow_tensors import to_pillow
 
 _QUALITY = 85
 #: Color of the places that contribute most, RGB.
@@ -35,7 +36,7 @@ def encode_jpeg(image: Tensor, width: int) -> str:
     """Return an image, uint8 of shape (C, height, width), as JPEG in base64, scaled down to the given width."""
     if image.shape[2] > width:
         height = max(round(image.shape[1] * width / image.shape[2]), 1)
-        image = functional.resize(image, [height, width], antialias=True)
+        image = resize(image, (height, width))
     file = io.BytesIO()
-    functional.to_pil_image(to_visible(image)).save(file, "JPEG", quality=_QUALITY)
+    to_pillow(to_visible(image)).save(file, "JPEG", quality=_QUALITY)
     return base64.b64encode(file.getvalue()).decode("ascii")

@@ -127,3 +127,13 @@ def test_freezing_and_training_never_change_the_type_of_a_module(acme: BackboneS
     model, frozen = freeze(acme)
     take_steps(model, frozen, count=1)
     assert [(name, type(module)) for name, module in model.named_modules()] == before
+
+
+def test_a_frozen_module_is_put_into_eval_mode_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = nn.Conv2d(3, 3, 1)
+    model = nn.Sequential(OrderedDict(stem=nn.Sequential(nn.Sequential(nn.Sequential(deep))), head=nn.Linear(3, 2)))
+    frozen = Frozen(model, ("head",))
+    calls: list[bool] = []
+    monkeypatch.setattr(deep, "train", calls.append)
+    frozen.train()
+    assert calls == [True, False]
