@@ -177,6 +177,7 @@ def measure_short_runs(runs: int, short: ShortRuns, than: str | None) -> None:
         for modules in set(short.BACKBONES.values()):
             times["python", modules] = measure([sys.executable, "-c", f"import {modules}"], clean_environment())
         rounds.append(times)
+        sys.stderr.write(f"round {number} of {runs}\n")
     for case in short.list_cases():
         imported = short.BACKBONES.get(case.removeprefix("predict, "))
         if imported:

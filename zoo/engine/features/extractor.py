@@ -33,7 +33,7 @@ FORMAT = 4
 BATCH = 32
 #: Number of images on which the tail is compared with the full network. Before zoo uses an earlier run's features, it
 #: recomputes and compares the features of this number of images.
-NUM_VERIFIED = 2
+NUM_VERIFIED = 3
 #: Largest difference between features that should be equal, as a fraction of the largest feature, by precision.
 TOLERANCES = {"fp32": 1e-3, "bf16": 5e-2, "fp16": 1e-2}
 

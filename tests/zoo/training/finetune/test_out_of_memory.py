@@ -56,7 +56,7 @@ def is_gray(images: Tensor) -> bool:
 
 
 #: There are 22 training, 10 validation and 2 test images. Batches have 6 images, or 32 if features are computed. With
-#: 4 images zoo proves that the features need to be computed only once.
+#: 3 images zoo proves that the features need to be computed only once.
 PLACES = {
     "evaluation": Place(evaluation_batch_of(6)),
     "test": Place(evaluation_batch_of(2)),
