@@ -121,6 +121,7 @@ def find_port() -> int:
     return port
 
 
+@pytest.mark.breadth
 def test_a_signal_saves_a_checkpoint_and_the_same_command_resumes(start: Callable[..., Popen], tmp_path: Path) -> None:
     with start(SLOWLY="1") as process:
         wait_for(process, "epoch 2:")

@@ -101,9 +101,9 @@ def test_freed_memory_is_kept_until_it_is_returned(tunables: str) -> None:
     "arguments",
     [
         ("finetune", "tiny", "--data", "none"),
-        ("lr-find", "tiny", "--data", "none"),
-        ("evaluate", "none", "--data", "none"),
-        ("predict", "none", "none"),
+        pytest.param(("lr-find", "tiny", "--data", "none"), marks=pytest.mark.breadth),
+        pytest.param(("evaluate", "none", "--data", "none"), marks=pytest.mark.breadth),
+        pytest.param(("predict", "none", "none"), marks=pytest.mark.breadth),
     ],
     ids=lambda arguments: arguments[0],
 )
