@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,6 +80,12 @@ ENDING = {
     "abort": ("import os\nos.abort()", "crashes the process with SIGABRT"),
     "killed": ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "crashes the process with SIGKILL"),
 }
+#: Kinds whose reason resembles that of another kind. They are slow tests.
+SIMILAR = {
+    "raise-exit", "raise-own-base", "close-stderr", "close-python-stdout", "daemon-thread", "replace-path",
+    "delete-path", "block-module", "clear-modules", "delete-builtin", "small-files", "end-on-sigpipe",
+    "error-without-attributes", "error-without-a-name", "exit-7", "abort", "killed",
+}  # fmt: skip
 HANGING = {
     "import": "import time\nwhile True: time.sleep(1)",
     "loop": "while True: pass",
@@ -86,7 +94,11 @@ HANGING = {
 }
 
 
-@pytest.mark.parametrize("kind", SURVIVED)
+def list_kinds(kinds: Iterable[str]) -> list[Any]:
+    return [pytest.param(kind, marks=pytest.mark.breadth) if kind in SIMILAR else kind for kind in kinds]
+
+
+@pytest.mark.parametrize("kind", list_kinds(SURVIVED))
 def test_harm_to_the_process_is_undone_and_the_plugin_named(site: Site, kind: str) -> None:
     source, reason = SURVIVED[kind]
     site.add("culprit", f"{PREAMBLE}\n{source}\n")
@@ -110,7 +122,7 @@ def test_a_plugin_may_add_a_folder_to_the_path(site: Site) -> None:
     assert "adding/net" in site.list_names()
 
 
-@pytest.mark.parametrize("kind", ENDING)
+@pytest.mark.parametrize("kind", list_kinds(ENDING))
 def test_a_plugin_that_ends_the_process_is_named_and_skipped_at_the_next_start(
     site: Site, tmp_path: Path, kind: str
 ) -> None:
