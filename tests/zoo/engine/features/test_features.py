@@ -173,8 +173,15 @@ def test_memory_is_released_after_features_were_computed(train: Any, monkeypatch
 NO_AUGMENTATION = {"augment": "none"}
 
 
-@pytest.mark.parametrize("options", [{}, {"augment": "crop-flip", "views": 2, "epochs": 3}])
-@pytest.mark.parametrize("train_value", ["from:layer2", "head"])
+@pytest.mark.parametrize(
+    ("train_value", "options"),
+    [
+        ("from:layer2", {"augment": "crop-flip", "views": 2, "epochs": 3}),
+        ("head", {}),
+        pytest.param("from:layer2", {}, marks=pytest.mark.breadth),
+        pytest.param("head", {"augment": "crop-flip", "views": 2, "epochs": 3}, marks=pytest.mark.breadth),
+    ],
+)
 def test_a_run_on_features_of_the_last_frozen_block_equals_one_without_the_cache(
     train: Any, acme: BackboneSpec, train_value: str, options: dict[str, Any]
 ) -> None:
@@ -249,7 +256,7 @@ def test_a_run_without_space_in_the_cache_prints_a_note_and_continues(
 @pytest.mark.parametrize(
     "options",
     [
-        {"train": "all"},
+        pytest.param({"train": "all"}, marks=pytest.mark.breadth),
         {"train": "from:layer2"},
         {"train": "all", "augment": "none"},
         {"augment": "crop-flip", "views": 0},

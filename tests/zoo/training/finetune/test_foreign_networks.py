@@ -135,7 +135,9 @@ def test_a_model_can_be_built_copied_and_pickled(kind: type[nn.Module]) -> None:
         assert torch.equal(model(images), expected)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [MappingNet, FieldTower, *(pytest.param(kind, marks=pytest.mark.breadth) for kind in (FieldNet, Tower))]
+)
 def test_a_model_can_be_exported_and_compiled(kind: type[nn.Module]) -> None:
     model = zoo.build("net", num_classes=3, weights="none", registry=make_registry(kind)).eval()
     images = torch.rand(2, 3, 16, 16)
@@ -148,7 +150,10 @@ def test_a_model_can_be_exported_and_compiled(kind: type[nn.Module]) -> None:
     torch.compiler.reset()
 
 
-@pytest.mark.parametrize("kind", [FieldNet, MappingNet, Tower, FieldTower, ScaledNet])
+@pytest.mark.parametrize(
+    "kind",
+    [FieldNet, FieldTower, ScaledNet, *(pytest.param(kind, marks=pytest.mark.breadth) for kind in (MappingNet, Tower))],
+)
 def test_the_file_of_a_run_is_used_without_zoo_as_the_model_card_says(
     kind: type[nn.Module], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
