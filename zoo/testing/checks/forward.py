@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from zoo.errors import PluginError
 from zoo.models.output_field import describe_output, list_tensor_fields
+from zoo.registry.plugins.place import find_place
 from zoo.testing.backbone_under_test import BackboneUnderTest, all_differ, generate_images
-from zoo.testing.results.place import find_place
 from zoo.testing.results.result import CheckFailed, NotApplicable
 
 #: Largest difference between kernels for different batch sizes, as a fraction of the largest logit.
