@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -27,12 +28,21 @@ Shapes = Mapping[str, tuple[int, ...]]
 _processes: dict[str, subprocess.Popen[bytes]] = {}
 
 
-def build_without_zoo(lines: Sequence[str], *, on_meta_device: bool) -> Shapes:
+@dataclass(frozen=True)
+class Origin:
+    """Where lines come from, and what to do if they fail, for errors."""
+
+    name: str = "its constructor"
+    advice: str = "correct the constructor"
+
+
+def build_without_zoo(lines: Sequence[str], *, on_meta_device: bool, origin: Origin = Origin()) -> Shapes:  # frozen
     """Run the lines of a constructor where zoo cannot be imported.
 
     Args:
         lines: Lines of Python that assign ``model``.
         on_meta_device: Whether to build the network on the meta device.
+        origin: Where the lines come from.
 
     Returns:
         The shapes of the network's parameters and buffers, keyed by their names.
@@ -47,7 +57,7 @@ def build_without_zoo(lines: Sequence[str], *, on_meta_device: bool) -> Shapes:
     where = f" in line {number}, {line!r}" if number else ""
     place = "".join(f" ({place})" for place in answer.get("place", ()))
     needs_zoo = "; the constructor must work where zoo is not installed" if "'zoo" in answer["error"] else ""
-    raise CheckFailed(f"its constructor {answer['error']}{where}{place}{needs_zoo}; correct the constructor.")
+    raise CheckFailed(f"{origin.name} {answer['error']}{where}{place}{needs_zoo}; {origin.advice}.")
 
 
 def _ask(request: Mapping[str, Any]) -> dict[str, Any]:
