@@ -14,7 +14,7 @@ from zoo.models.weights.header import Header
 from zoo.plugin import BackboneSpec
 from zoo.runs.export.upstream_files import build_upstream_files
 from zoo.runs.folder import CONFIG, PREPROCESSOR
-from zoo.testing.isolation.constructors import Origin, Shapes, build_without_zoo
+from zoo.testing.isolation.constructors import LinesFailed, Shapes, run_without_zoo
 from zoo.testing.isolation.side_effects import watch_side_effects
 from zoo.testing.results.result import CannotCheck, CheckFailed
 
@@ -71,8 +71,12 @@ def build_with_transformers(files: Files, *, on_meta_device: bool) -> Shapes:
     with TemporaryDirectory() as folder:
         for name, content in files.items():
             Path(folder, name).write_text(json.dumps(content), encoding="utf-8")
-        origin = Origin("with the files of run_files, transformers", "return files that it can load")
-        shapes = build_without_zoo(_list_lines(folder, files), on_meta_device=on_meta_device, origin=origin)
+        try:
+            shapes = run_without_zoo(_list_lines(folder, files), on_meta_device=on_meta_device)
+        except LinesFailed as failure:
+            raise CheckFailed(
+                f"with the files of run_files, transformers {failure}; return files that it can load."
+            ) from failure
         labels = json.loads(Path(folder, LABELS).read_text(encoding="utf-8"))
     if labels != [*CLASSES]:
         raise CheckFailed(

@@ -105,9 +105,10 @@ def listed(plugin: PluginUnderTest) -> None:
 def version(plugin: PluginUnderTest) -> None:
     """Compare ``ZOO_API`` with what the backbones declare. An older zoo would accept the plugin, and then fail."""
     declared = getattr(plugin.module, "ZOO_API", VERSION)
-    newer = {backbone: found for backbone in plugin.backbones if (found := list_newer(backbone))}
-    if declared < VERSION and newer:
-        backbone, found = next(iter(newer.items()))
+    if declared >= VERSION:
+        return
+    if newer := [(backbone, found) for backbone in plugin.backbones if (found := list_newer(backbone))]:
+        backbone, found = newer[0]
         more = f", and so do {len(newer) - 1} more backbones" if len(newer) > 1 else ""
         raise CheckFailed(
             f"ZOO_API is {declared}, but {backbone.name} uses {', '.join(found)}, which version {VERSION} added{more}; "

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -28,27 +27,34 @@ Shapes = Mapping[str, tuple[int, ...]]
 _processes: dict[str, subprocess.Popen[bytes]] = {}
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where lines come from, and what to do if they fail, for errors."""
-
-    name: str = "its constructor"
-    advice: str = "correct the constructor"
+class LinesFailed(Exception):
+    """The lines failed; the message says how and where."""
 
 
-def build_without_zoo(lines: Sequence[str], *, on_meta_device: bool, origin: Origin = Origin()) -> Shapes:  # frozen
-    """Run the lines of a constructor where zoo cannot be imported.
+def build_without_zoo(lines: Sequence[str], *, on_meta_device: bool) -> Shapes:
+    """Run the lines of a constructor where zoo cannot be imported, as `run_without_zoo` does.
+
+    Raises:
+        CheckFailed: If the lines fail. The message names the line.
+    """
+    try:
+        return run_without_zoo(lines, on_meta_device=on_meta_device)
+    except LinesFailed as failure:
+        raise CheckFailed(f"its constructor {failure}; correct the constructor.") from failure
+
+
+def run_without_zoo(lines: Sequence[str], *, on_meta_device: bool) -> Shapes:
+    """Run lines that build a network where zoo cannot be imported.
 
     Args:
         lines: Lines of Python that assign ``model``.
         on_meta_device: Whether to build the network on the meta device.
-        origin: Where the lines come from.
 
     Returns:
         The shapes of the network's parameters and buffers, keyed by their names.
 
     Raises:
-        CheckFailed: If the lines fail. The message names the line.
+        LinesFailed: If the lines fail. The message names the line.
     """
     answer = _ask({"lines": [*lines], "meta": on_meta_device})
     if "shapes" in answer:
@@ -57,7 +63,7 @@ def build_without_zoo(lines: Sequence[str], *, on_meta_device: bool, origin: Ori
     where = f" in line {number}, {line!r}" if number else ""
     place = "".join(f" ({place})" for place in answer.get("place", ()))
     needs_zoo = "; the constructor must work where zoo is not installed" if "'zoo" in answer["error"] else ""
-    raise CheckFailed(f"{origin.name} {answer['error']}{where}{place}{needs_zoo}; {origin.advice}.")
+    raise LinesFailed(f"{answer['error']}{where}{place}{needs_zoo}")
 
 
 def _ask(request: Mapping[str, Any]) -> dict[str, Any]:
