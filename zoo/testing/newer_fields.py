@@ -30,7 +30,7 @@ WIDENED = {
 
 def list_newer(spec: BackboneSpec) -> list[str]:
     """List the fields and the values of a spec that version 1 of the contract did not have."""
-    published = spec.weights if isinstance(spec.weights, tuple) else ()
+    published = spec.weights if type(spec.weights) is tuple else ()  # spec.fields reports other types
     of_weights = [name for own in published if isinstance(own, WeightsSpec) for name in _list_set(own, OF_WEIGHTS)]
     return [*_list_set(spec, OF_BACKBONES), *dict.fromkeys(of_weights), *_list_widened(spec)]
 
