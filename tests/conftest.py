@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,18 @@ def pytest_configure() -> None:
     """Handle Ctrl-C as usual. Shells make commands in the background ignore it, and child processes inherit this."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection() -> None:
+    """Turn off the garbage collector while thousands of tests are collected, none of which is garbage."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Exclude the tests and all imported modules from later collections, and from what forked processes touch."""
+    gc.enable()
+    gc.freeze()
 
 
 @pytest.fixture
@@ -74,10 +87,16 @@ def draw_splits(folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def drawn_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the fixture photos copies. Tests only read it."""
+    return draw_splits(tmp_path_factory.mktemp("drawn") / "photos")
+
+
 @pytest.fixture
-def photos(tmp_path: Path) -> Path:
+def photos(drawn_photos: Path, tmp_path: Path) -> Path:
     """A folder of blue and red images, with 12 images per class in train and 5 in val."""
-    return draw_splits(tmp_path / "photos")
+    return shutil.copytree(drawn_photos, tmp_path / "photos")
 
 
 @pytest.fixture
@@ -91,7 +110,9 @@ def leaking(photos: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def train_once(registry: Registry, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def train_once(
+    registry: Registry, drawn_photos: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Path]:
     """Return a function that returns a copy of a run. Each set of options is trained only once for all tests.
 
     The images of the training are not those of the fixture photos, which tests rename and overwrite.
@@ -103,7 +124,7 @@ def train_once(registry: Registry, tmp_path: Path, tmp_path_factory: pytest.Temp
         folder = tmp_path_factory.getbasetemp() / "trained" / "-".join(map(str, options.values()))
         trained = folder / "run"
         if not trained.exists():
-            finetune("net", draw_splits(folder / "photos"), output=trained, registry=registry, **options)
+            finetune("net", drawn_photos, output=trained, registry=registry, **options)
         return shutil.copytree(trained, tmp_path / "run")
 
     return train
@@ -111,24 +132,45 @@ def train_once(registry: Registry, tmp_path: Path, tmp_path_factory: pytest.Temp
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
-    """Use one thread in torch. With tiny networks, more threads only wait for each other."""
+    """Use one thread in torch, also in new processes. With tiny networks, more threads only wait for each other."""
     import torch
 
+    os.environ["OMP_NUM_THREADS"] = os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
     torch.set_num_threads(1)
     # This must run before anything is compiled. Otherwise the first backward pass would start threads, and later forks
     # would hang.
     torch.zeros((), requires_grad=True).backward()
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(autouse=True, scope="session")
+def no_fsync() -> Iterator[None]:
+    """Leave it to the system when files reach the disk. A run would wait for this longer than it trains."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _descriptor: None)
+        yield
+
+
+def leave_out_the_user(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Keep the user's cache, settings and choice of plugins out of the tests."""
-    cache = tmp_path_factory.mktemp("cache")
+    cache.mkdir()
     monkeypatch.setenv("ZOO_CACHE", str(cache))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(cache / "config"))
     for name in ("ZOO_LOAD_PLUGINS", "ZOO_DISABLE_PLUGINS", "ZOO_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
     return cache
+
+
+@pytest.fixture(autouse=True, scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The cache folder of the fixtures that several tests share."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield leave_out_the_user(tmp_path_factory.mktemp("shared") / "cache", monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cache folder of a test."""
+    return leave_out_the_user(tmp_path_factory.mktemp("own") / "cache", monkeypatch)
 
 
 @pytest.fixture

@@ -7,8 +7,6 @@ import dataclasses
 import inspect
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -198,11 +196,11 @@ def test_the_readme_has_two_commands_of_one_line_each() -> None:
     assert "-m pytest" in lines[1]
 
 
-def test_the_python_code_in_the_readme_runs(tmp_path: Path) -> None:
+def test_the_python_code_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     blocks = re.findall(
         r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
     )
     assert blocks
     for block in blocks:
-        done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        exec(block, {})

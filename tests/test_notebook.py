@@ -61,11 +61,13 @@ def test_every_code_cell_begins_with_a_comment_that_says_what_it_does() -> None:
     assert [cell.source for cell in read().cells[1:] if not cell.source.startswith("# ")] == []
 
 
+@pytest.mark.breadth
 def test_the_cells_show_pictures(executed: Any) -> None:
     pictures = [number for number, cell in enumerate(executed.cells, 1) if "image/png" in show(cell)]
     assert pictures == [3, 5, 10, 12]  # contact sheet, loss, rotated image, features
 
 
+@pytest.mark.breadth
 def test_the_pictures_on_the_site_are_those_of_the_cells(executed: Any) -> None:
     for number, (name, _) in PICTURES.items():
         drawn = Image.open(io.BytesIO(base64.b64decode(show(executed.cells[number - 1])["image/png"])))
@@ -73,17 +75,20 @@ def test_the_pictures_on_the_site_are_those_of_the_cells(executed: Any) -> None:
             assert shown.size == drawn.size
 
 
+@pytest.mark.breadth
 def test_the_run_links_to_its_report(executed: Any) -> None:
     shown = show(executed.cells[3])["text/html"]
     assert "report.html" in shown
     assert "val accuracy" in shown
 
 
+@pytest.mark.breadth
 def test_most_new_images_are_classified_correctly(executed: Any) -> None:
     correct, total = show(executed.cells[8])["text/plain"].split(" are ")[0].split(" of ")
     assert int(total) == 40
     assert int(correct) >= 34
 
 
+@pytest.mark.breadth
 def test_the_features_are_those_of_all_new_images(executed: Any) -> None:
     assert "40 images" in show(executed.cells[10])["text/plain"]

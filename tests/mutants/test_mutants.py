@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from specimens.good import BLOCKS, LOGITS, declare_conv, declare_weights
@@ -49,12 +50,20 @@ def list_bad(results: Iterable[Result]) -> list[Result]:
     return [result for result in results if result.status in BAD]
 
 
-@pytest.mark.parametrize("name", PLUGIN_MUTANTS)
+#: The first mutant of each check. The others are slow tests.
+FIRST = {list_mutants(check.name)[0] for check in CHECKS}
+
+
+def list_cases(names: Iterable[str]) -> list[Any]:
+    return [name if name in FIRST else pytest.param(name, marks=pytest.mark.breadth) for name in names]
+
+
+@pytest.mark.parametrize("name", list_cases(PLUGIN_MUTANTS))
 def test_a_mutant_plugin_fails_only_the_intended_checks(name: str) -> None:
     assert find_disagreement(judge(name), get_fails(name)) == ""
 
 
-@pytest.mark.parametrize("name", MUTANTS)
+@pytest.mark.parametrize("name", list_cases(MUTANTS))
 def test_a_mutant_backbone_fails_only_the_intended_checks(mutants: PluginUnderTest, name: str) -> None:
     assert find_disagreement(judge(name, mutants), get_fails(name)) == ""
 

@@ -33,6 +33,24 @@ def hook(*lines: str, name: str = "zoo_backbones", arguments: str = "") -> str:
     return f"{PREAMBLE}@hookimpl\ndef {name}({arguments}):\n{body}"
 
 
+#: What BOTH prints between the outputs of the commands.
+SEPARATOR = "\f"
+#: Lists backbones and then plugins in one process.
+BOTH = f"""
+import sys
+import zoo.__main__
+import zoo.cli
+sys.argv = ["zoo", "list", "--json"]
+try:
+    zoo.cli.main()
+except SystemExit as end:
+    assert not end.code
+print({SEPARATOR!r})
+sys.argv = ["zoo", "plugins", "--json"]
+zoo.__main__.run()
+"""
+
+
 @dataclass
 class Site:
     """A folder of installed distributions."""
@@ -79,6 +97,13 @@ class Site:
         result = self.run("list", "--json", **environment)
         assert result.returncode == 0, result.stderr
         return [row["name"] for row in json.loads(result.stdout)]
+
+    def list_and_describe(self) -> tuple[list[str], dict[str, Any]]:
+        """Return the output of ``zoo list --json`` and of ``zoo plugins --json``, both run in one process."""
+        result = self.python("-c", BOTH)
+        assert result.returncode == 0, result.stderr
+        listed, described = map(json.loads, result.stdout.split(SEPARATOR))
+        return [row["name"] for row in listed], {row["distribution"]: row for row in described}
 
     def describe(self, **environment: str) -> dict[str, Any]:
         """Return the output of ``zoo plugins --json`` by distribution."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from importlib import metadata
 
 #: Distribution that installs the package ``zoo``; on PyPI, the name ``zoo`` belongs to a different project.
 DISTRIBUTION = "zoo-backbones"
 
 
+@cache  # A run asks 22 times, and reading the metadata of a package takes a millisecond.
 def read_version(package: str) -> str:
     """Return the installed version of a distribution, or of ``zoo`` itself.
 

@@ -32,11 +32,18 @@ def test_the_seed_determines_the_image(name: str) -> None:
     assert first.tobytes() == again.tobytes() != other.tobytes()
 
 
-def test_suns_moons_is_reproducible_without_duplicates(tmp_path: Path) -> None:
-    make_suns_moons(tmp_path / "a")
-    make_suns_moons(tmp_path / "b")
-    found = digests(tmp_path / "a")
-    assert found == digests(tmp_path / "b")
+@pytest.fixture(scope="module")
+def suns_moons(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The digests of the images."""
+    folder = tmp_path_factory.mktemp("drawn")
+    make_suns_moons(folder / "suns_moons")
+    return digests(folder / "suns_moons")
+
+
+def test_suns_moons_is_reproducible_without_duplicates(suns_moons: dict[str, str], tmp_path: Path) -> None:
+    make_suns_moons(tmp_path / "again")
+    found = digests(tmp_path / "again")
+    assert found == suns_moons
     assert len(set(found.values())) == len(found) == 2 * (TRAIN + VAL)
     assert {name.rpartition("/")[0] for name in found} == {
         f"{split}/{name}" for split in ("train", "val") for name in ("suns", "moons")
@@ -50,18 +57,16 @@ def test_generating_images_does_not_change_global_random_states(tmp_path: Path) 
     assert torch.equal(torch.get_rng_state(), before[1])
 
 
-def test_suns_and_moons_are_not_among_the_pretraining_shapes(tmp_path: Path) -> None:
+def test_suns_and_moons_are_not_among_the_pretraining_shapes(suns_moons: dict[str, str], tmp_path: Path) -> None:
     assert not FIGURES.keys() & SUNS_MOONS.keys()
     assert not set(FIGURES.values()) & set(SUNS_MOONS.values())
-    make_suns_moons(tmp_path / "suns_moons")
     draw_folder(tmp_path / "figures", FIGURES, count=5, seed="figures/train")
     seen = set(digests(tmp_path / "figures").values())
-    assert not seen & set(digests(tmp_path / "suns_moons").values())
+    assert not seen & set(suns_moons.values())
 
 
-def test_the_data_set_is_listed_with_its_function(tmp_path: Path) -> None:
+def test_the_data_set_is_listed_with_its_function(suns_moons: dict[str, str], tmp_path: Path) -> None:
     [dataset] = zoo_datasets()
     assert dataset.name == "tiny/suns_moons"
     dataset.make(tmp_path / "a")
-    make_suns_moons(tmp_path / "b")
-    assert digests(tmp_path / "a") == digests(tmp_path / "b")
+    assert digests(tmp_path / "a") == suns_moons

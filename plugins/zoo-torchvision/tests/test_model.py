@@ -70,7 +70,13 @@ def resize_heads(classes: int, network: nn.Module, spec: BackboneSpec) -> Ordere
     )
 
 
-@pytest.mark.parametrize("small", SMALL)
+#: Networks with all ways of initialization. Building the others is a slow test.
+BUILT = ("googlenet", "mobilenet_v3_small", "squeezenet1_1", "swin_t")
+
+
+@pytest.mark.parametrize(
+    "small", [name if name in BUILT else pytest.param(name, marks=pytest.mark.breadth) for name in SMALL]
+)
 def test_building_is_silent_offline_and_repeatable(
     small: str, specs: dict[str, BackboneSpec], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -83,7 +89,7 @@ def test_building_is_silent_offline_and_repeatable(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("inception", ["googlenet", "inception_v3"])
+@pytest.mark.parametrize("inception", ["googlenet", pytest.param("inception_v3", marks=pytest.mark.breadth)])
 def test_inception_files_load_strictly_in_upstream_and_predict_the_same(
     inception: str, specs: dict[str, BackboneSpec]
 ) -> None:
@@ -96,7 +102,7 @@ def test_inception_files_load_strictly_in_upstream_and_predict_the_same(
         torch.testing.assert_close(plain.eval()(images), network(images)[:, :2], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("inception", ["googlenet", "inception_v3"])
+@pytest.mark.parametrize("inception", ["googlenet", pytest.param("inception_v3", marks=pytest.mark.breadth)])
 def test_our_input_equals_the_one_that_upstream_computes_from_imagenet_input(
     inception: str, specs: dict[str, BackboneSpec]
 ) -> None:
@@ -131,7 +137,10 @@ def test_googlenets_file_has_no_trained_auxiliary_heads(specs: dict[str, Backbon
     assert specs["inception_v3"].weights[0].lacks == ()
 
 
-@pytest.mark.parametrize(("tag", "expected"), [(None, 0.01), ("IMAGENET1K_FEATURES", 0.01), ("IMAGENET1K_V1", None)])
+@pytest.mark.parametrize(
+    ("tag", "expected"),
+    [pytest.param(None, 0.01, marks=pytest.mark.breadth), ("IMAGENET1K_FEATURES", 0.01), ("IMAGENET1K_V1", None)],
+)
 def test_vgg_is_initialized_like_upstream_unless_weights_set_all_parameters(
     specs: dict[str, BackboneSpec], tag: str | None, expected: float | None
 ) -> None:
@@ -149,7 +158,13 @@ def test_an_unknown_tag_is_an_error_that_lists_the_known_ones(specs: dict[str, B
         specs["resnet18"].build("V9")
 
 
-@pytest.mark.parametrize("vit", ["vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14"])
+@pytest.mark.parametrize(
+    "vit",
+    [
+        "vit_b_16",
+        *(pytest.param(name, marks=pytest.mark.breadth) for name in ("vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14")),
+    ],
+)
 def test_vit_is_built_for_the_image_size_of_its_weights(
     vit: str, specs: dict[str, BackboneSpec], build_on_meta: Build
 ) -> None:

@@ -18,12 +18,12 @@ Main = Callable[..., int]
 def run(monkeypatch: pytest.MonkeyPatch) -> Main:
     """Run ``zoo`` with arguments in this process, and return the exit code."""
     monkeypatch.setattr("zoo.engine.allocator.keep_freed_memory", lambda: None)
+    monkeypatch.setattr(gc, "freeze", lambda: None)  # a command is the only one in its process
 
     def run(*arguments: str | Path) -> int:
         monkeypatch.setattr(sys, "argv", ["zoo", *map(str, arguments)])
         with pytest.raises(SystemExit) as end:
             main()
-        gc.unfreeze()
         assert isinstance(end.value.code, int)
         return end.value.code
 

@@ -63,8 +63,14 @@ def read(pipe: int) -> bytes:
     ("send", "number", "code", "said"),
     [
         (os.killpg, signal.SIGINT, 130, "interrupted; no results were saved; pass --save FILE to be able to continue"),
-        (os.kill, signal.SIGTERM, 143, "interrupted; no results were saved; pass --save FILE to be able to continue"),
-        (os.kill, signal.SIGKILL, -9, ""),
+        pytest.param(
+            os.kill,
+            signal.SIGTERM,
+            143,
+            "interrupted; no results were saved; pass --save FILE to be able to continue",
+            marks=pytest.mark.breadth,
+        ),
+        pytest.param(os.kill, signal.SIGKILL, -9, "", marks=pytest.mark.breadth),
     ],
     ids=["ctrl-c", "sigterm", "sigkill"],
 )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,39 +100,50 @@ def test_wrong_usage_is_exit_code_2(run: Main, wrong: list[str]) -> None:
     assert run("convert", *wrong) == 2
 
 
-def zoo(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "zoo", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=240)
+#: Options for a run that takes a moment.
+QUICK = ("--epochs", "1", "--device", "cpu", "--set", "workers=0", "--output", "run")
 
 
 def test_a_real_checkpoint_trains_after_the_command_that_the_error_advises(
-    assets: Path, photos: Path, tmp_path: Path
+    run: Main,
+    assets: Path,
+    few_photos: Path,
+    tmp_path: Path,
+    *,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     upstream = load_file(assets / "weights" / "torchvision_mobilenet_v2.safetensors")
     file = tmp_path / "net.pth.tar"
     torch.save({"epoch": 3, "state_dict": {f"module.{name}": tensor for name, tensor in upstream.items()}}, file)
-    finetune = ["finetune", "mobilenet_v2", "--data", photos, "--epochs", "1", "--output", tmp_path / "run"]
-    refused = zoo(*finetune, "--weights", file, cwd=tmp_path)
-    assert refused.returncode == 1
-    advised = refused.stderr.rstrip().partition("zoo convert ")[2].split()
-    converted = zoo("convert", *advised, cwd=tmp_path)
-    assert converted.returncode == 0, converted.stderr
-    output = converted.stdout.rstrip("\n")
+    finetune = ("finetune", "mobilenet_v2", "--data", few_photos, *QUICK)
+    assert run(*finetune, "--weights", file) == 1
+    advised = capsys.readouterr().err.rstrip().partition("zoo convert ")[2].split()
+    assert run("convert", *advised) == 0
+    output = capsys.readouterr().out.rstrip("\n")
     assert same(load_file(output), upstream)
-    trained = zoo(*finetune, "--weights", output, cwd=tmp_path)
-    assert trained.returncode == 0, trained.stderr
+    assert run(*finetune, "--weights", output) == 0
     frozen = load_file(tmp_path / "run" / "model.safetensors")
     assert all(torch.equal(frozen[name], upstream[name]) for name in upstream if name.startswith("features."))
 
 
-def test_a_prefixed_safetensors_file_trains_as_it_is(assets: Path, photos: Path, tmp_path: Path) -> None:
+def test_a_prefixed_safetensors_file_trains_as_it_is(
+    run: Main,
+    assets: Path,
+    few_photos: Path,
+    tmp_path: Path,
+    *,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
     upstream = load_file(assets / "weights" / "torchvision_mobilenet_v2.safetensors")
     save_file({f"module.encoder.{name}": tensor for name, tensor in upstream.items()}, tmp_path / "net.safetensors")
-    arguments = ["--epochs", "1", "--output", tmp_path / "run", "--weights", tmp_path / "net.safetensors"]
-    trained = zoo("finetune", "mobilenet_v2", "--data", photos, *arguments, cwd=tmp_path)
-    assert trained.returncode == 0, trained.stderr
+    weights = tmp_path / "net.safetensors"
+    assert run("finetune", "mobilenet_v2", "--data", few_photos, *QUICK, "--weights", weights) == 0
     note = "note: using the tensors of net.safetensors under 'module.encoder.', without this prefix"
-    assert note in trained.stderr.splitlines()
+    assert note in capsys.readouterr().err.splitlines()
     assert json.loads((tmp_path / "run" / "run.json").read_text())["weights"]["prefix"] == "module.encoder."
     frozen = load_file(tmp_path / "run" / "model.safetensors")
     assert all(torch.equal(frozen[name], upstream[name]) for name in upstream if name.startswith("features."))

@@ -14,13 +14,14 @@ from zoo_tiny import make_suns_moons
 Main = Callable[..., int]
 
 
-@pytest.fixture
-def misplaced(tmp_path: Path) -> Path:
-    """A folder of 20 drawings of each class, one of which is in the wrong class."""
-    make_suns_moons(tmp_path / "drawings")
-    one, other = sorted((tmp_path / "drawings" / "train").iterdir())
+@pytest.fixture(scope="module")
+def misplaced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 20 drawings of each class, one of which is in the wrong class. Tests only read it."""
+    folder = tmp_path_factory.mktemp("misplaced")
+    make_suns_moons(folder / "drawings")
+    one, other = sorted((folder / "drawings" / "train").iterdir())
     min(one.iterdir()).rename(other / "misplaced.jpg")
-    return tmp_path / "drawings" / "train"
+    return folder / "drawings" / "train"
 
 
 def test_findings_are_counted_and_listed(run: Main, leaking: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -121,6 +121,7 @@ def find_port() -> int:
     return port
 
 
+@pytest.mark.breadth
 def test_a_signal_saves_a_checkpoint_and_the_same_command_resumes(start: Callable[..., Popen], tmp_path: Path) -> None:
     with start(SLOWLY="1") as process:
         wait_for(process, "epoch 2:")
@@ -176,6 +177,7 @@ def test_torchrun_restarts_a_killed_process_and_the_model_is_the_same(
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == deferring_signals
 
 
+@pytest.mark.breadth
 def test_a_user_error_in_all_processes_is_printed_once(start: Callable[..., Popen]) -> None:
     with start("bolt/nett") as process:
         out, err = process.communicate(timeout=120)

@@ -56,7 +56,9 @@ def serving(folder: Path, site: Path, *options: str) -> Iterator[tuple[subproces
             process.kill()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [pytest.param(signal.SIGTERM, 143, marks=pytest.mark.breadth), (signal.SIGINT, 130)]
+)
 def test_a_signal_ends_the_server_after_the_open_requests(
     folder: Path, photos: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:

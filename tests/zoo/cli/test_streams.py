@@ -20,7 +20,12 @@ from zoo.registry.registry import Registry
 Main = Callable[..., int]
 #: A name that none of the encodings below can represent completely.
 NAME = "猫 é \u0263 \U0001f600"
-ENCODINGS = ["cp1252", "gbk", "ascii", "latin-1", "utf-8"]
+ENCODINGS = [
+    "cp1252",
+    "ascii",
+    "utf-8",
+    *(pytest.param(name, marks=pytest.mark.breadth) for name in ("gbk", "latin-1")),
+]
 QUICK = ("--weights", "none", "--epochs", "1", "--device", "cpu", "--set", "workers=0")
 
 
@@ -93,8 +98,17 @@ def test_a_process_in_any_locale_prints_the_result(finished: Path, environment: 
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("arguments", [("list", "--json"), ("compare", NAME), ("cache", "list", "--json")], ids=str)
+@pytest.mark.parametrize(
+    ("arguments", "unbuffered"),
+    [
+        (("list", "--json"), ""),
+        (("compare", NAME), "1"),
+        pytest.param(("list", "--json"), "1", marks=pytest.mark.breadth),
+        pytest.param(("compare", NAME), "", marks=pytest.mark.breadth),
+        *(pytest.param(("cache", "list", "--json"), value, marks=pytest.mark.breadth) for value in ("", "1")),
+    ],
+    ids=str,
+)
 def test_a_full_disk_is_one_line_on_stderr_and_exit_code_1(
     finished: Path, arguments: tuple[str, ...], unbuffered: str
 ) -> None:
@@ -104,8 +118,20 @@ def test_a_full_disk_is_one_line_on_stderr_and_exit_code_1(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("arguments", ["--help", "--version", "list --help", "plugin new --help"])
+@pytest.mark.parametrize(
+    ("arguments", "unbuffered"),
+    [
+        ("--version", "1"),
+        ("list --help", ""),
+        *(
+            pytest.param(arguments, value, marks=pytest.mark.breadth)
+            for arguments in ("--help", "plugin new --help")
+            for value in ("", "1")
+        ),
+        pytest.param("--version", "", marks=pytest.mark.breadth),
+        pytest.param("list --help", "1", marks=pytest.mark.breadth),
+    ],
+)
 def test_help_on_a_full_disk_is_one_line_on_stderr_and_exit_code_1(
     tmp_path: Path, arguments: str, unbuffered: str
 ) -> None:
@@ -124,10 +150,19 @@ def test_a_closed_pipe_ends_the_command_quietly(tmp_path: Path, arguments: tuple
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("stderr", ["/dev/full", "a closed pipe"])
-def test_a_run_is_complete_even_if_stderr_cannot_be_written(tmp_path: Path, stderr: str, unbuffered: str) -> None:
-    command = [sys.executable, "-m", "zoo", "finetune", "tiny", "--data", "suns_moons", "--output", "run", *QUICK]
+@pytest.mark.parametrize(
+    ("stderr", "unbuffered"),
+    [
+        ("/dev/full", ""),
+        pytest.param("/dev/full", "1", marks=pytest.mark.breadth),
+        pytest.param("a closed pipe", "", marks=pytest.mark.breadth),
+        pytest.param("a closed pipe", "1", marks=pytest.mark.breadth),
+    ],
+)
+def test_a_run_is_complete_even_if_stderr_cannot_be_written(
+    few_photos: Path, tmp_path: Path, stderr: str, unbuffered: str
+) -> None:
+    command = [sys.executable, "-m", "zoo", "finetune", "tiny", "--data", few_photos, "--output", "run", *QUICK]
     reader, writer = os.pipe()
     os.close(reader)
     with Path("/dev/full").open("wb") as full, open(writer, "wb") as closed:  # noqa: PTH123  # a descriptor

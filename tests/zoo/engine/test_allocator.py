@@ -101,9 +101,9 @@ def test_freed_memory_is_kept_until_it_is_returned(tunables: str) -> None:
     "arguments",
     [
         ("finetune", "tiny", "--data", "none"),
-        ("lr-find", "tiny", "--data", "none"),
-        ("evaluate", "none", "--data", "none"),
-        ("predict", "none", "none"),
+        pytest.param(("lr-find", "tiny", "--data", "none"), marks=pytest.mark.breadth),
+        pytest.param(("evaluate", "none", "--data", "none"), marks=pytest.mark.breadth),
+        pytest.param(("predict", "none", "none"), marks=pytest.mark.breadth),
     ],
     ids=lambda arguments: arguments[0],
 )
@@ -115,8 +115,8 @@ def test_commands_that_run_a_model_keep_freed_memory(tmp_path: Path, arguments: 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("MALLOC_TRIM_THRESHOLD_", "131072"),
-        ("MALLOC_MMAP_THRESHOLD_", "131072"),
+        pytest.param("MALLOC_TRIM_THRESHOLD_", "131072", marks=pytest.mark.breadth),
+        pytest.param("MALLOC_MMAP_THRESHOLD_", "131072", marks=pytest.mark.breadth),
         ("MALLOC_MMAP_MAX_", "65536"),
         ("GLIBC_TUNABLES", "glibc.malloc.mmap_max=65536"),
     ],

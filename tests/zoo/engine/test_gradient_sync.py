@@ -22,7 +22,7 @@ from zoo.engine.mixup import build_mix
 from zoo.engine.state import list_trainable_state
 from zoo.engine.step import learn
 
-SIZES = [2, 3]
+SIZES = [pytest.param(2, marks=pytest.mark.breadth), 3]
 
 
 @dataclass(frozen=True)

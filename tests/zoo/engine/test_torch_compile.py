@@ -112,7 +112,7 @@ def test_a_model_that_cannot_be_compiled_runs_uncompiled_with_one_message() -> N
 
 
 @pytest.mark.usefixtures("ctrl_c")
-@pytest.mark.parametrize("kind", [WithGraphBreak, Compilable])
+@pytest.mark.parametrize("kind", [WithGraphBreak, pytest.param(Compilable, marks=pytest.mark.breadth)])
 def test_an_interrupted_compilation_changes_nothing(
     kind: type[nn.Module], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

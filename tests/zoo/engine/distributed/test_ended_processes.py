@@ -39,7 +39,7 @@ def first_line(ended: Ended) -> str:
     return ended.raised.partition("\n")[0]
 
 
-@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("size", [pytest.param(2, marks=pytest.mark.breadth), 4])
 def test_an_error_of_all_processes_is_reported_once(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zoo.engine.distributed.process_group, "ECHO", 60.0)  # the first process does raise the error
 
@@ -51,7 +51,7 @@ def test_an_error_of_all_processes_is_reported_once(size: int, monkeypatch: pyte
     assert others == ["ReportedByPeer: no such thing"] * (size - 1)
 
 
-@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("size", [pytest.param(2, marks=pytest.mark.breadth), 4])
 @pytest.mark.parametrize(
     ("error", "own", "reason"),
     [
@@ -79,7 +79,7 @@ def test_the_first_process_reports_which_process_ended_and_why(
     assert lines[2:] == [f"ReportedByPeer: {text}"] * (size - 2)
 
 
-@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("size", [pytest.param(2, marks=pytest.mark.breadth), 4])
 def test_an_error_of_the_first_process_is_not_repeated_by_the_others(size: int) -> None:
     def end(world: World) -> None:
         if world.is_first:
@@ -90,7 +90,10 @@ def test_an_error_of_the_first_process_is_not_repeated_by_the_others(size: int) 
     assert all(other.startswith("ReportedByPeer: rank 0 ended: it was interrupted.") for other in others)
 
 
-@pytest.mark.parametrize(("size", "victim"), [(2, 0), (2, 1), (3, 1), (6, 0), (6, 3)])
+@pytest.mark.parametrize(
+    ("size", "victim"),
+    [(2, 0), (3, 1), *(pytest.param(*case, marks=pytest.mark.breadth) for case in ((2, 1), (6, 0), (6, 3)))],
+)
 def test_all_processes_report_a_killed_process_at_about_the_same_time(
     size: int, victim: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

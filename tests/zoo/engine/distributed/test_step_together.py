@@ -61,8 +61,10 @@ def are_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(tensor, other[name]) for name, tensor in one.items())
 
 
-@pytest.mark.parametrize("victim", range(SIZE))
-@pytest.mark.parametrize("count", [BOTH, ONE])
+@pytest.mark.parametrize(
+    ("victim", "count"),
+    [(0, ONE), (1, BOTH), *(pytest.param(*case, marks=pytest.mark.breadth) for case in ((0, BOTH), (1, ONE)))],
+)
 def test_if_one_process_is_out_of_memory_all_use_more_micro_batches(victim: int, count: int) -> None:
     places = [where for where, is_anywhere in PLACES.items() if is_anywhere or count == BOTH or victim == 0]
     cases = [(where, error) for where in places for error in ERRORS]

@@ -22,7 +22,7 @@ from zoo.engine.distributed.process_group import get_world, join_world
 from zoo.engine.distributed.world import ALONE, World
 from zoo.errors import DataError, OptionError, ReportedByPeer
 
-SIZES = [2, 3]
+SIZES = [pytest.param(2, marks=pytest.mark.breadth), 3]
 DTYPES = [
     torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool
 ]  # fmt: skip

@@ -86,7 +86,12 @@ def test_a_run_with_the_cache_equals_one_without(train: Any, options: dict[str, 
 
 @pytest.mark.parametrize(
     "options",
-    [{"seed": 1}, {"head": "linear", "lr": 0.1}, {"schedule": "step", "epochs": 3}, {"batch_size": 7}],
+    [
+        {"seed": 1},
+        {"head": "linear", "lr": 0.1},
+        pytest.param({"schedule": "step", "epochs": 3}, marks=pytest.mark.breadth),
+        pytest.param({"batch_size": 7}, marks=pytest.mark.breadth),
+    ],
 )
 def test_a_run_with_a_different_seed_learning_rate_schedule_or_batch_size_computes_no_features(
     train: Any, options: dict[str, Any]
@@ -125,7 +130,9 @@ def test_changed_weights_do_not_use_the_cache(train: Any, weights: Path) -> None
     assert list_losses(run) == pytest.approx(list_losses(plain), abs=1e-3)
 
 
-@pytest.mark.parametrize("change", [{"mean": (0.4, 0.5, 0.5)}, {"resize": 18}, {"crop": "squash"}])
+@pytest.mark.parametrize(
+    "change", [{"mean": (0.4, 0.5, 0.5)}, pytest.param({"resize": 18}, marks=pytest.mark.breadth), {"crop": "squash"}]
+)
 def test_a_changed_transform_does_not_use_the_cache(train: Any, acme: BackboneSpec, change: dict[str, Any]) -> None:
     train()
     _, recorder = train(replace(acme, input=replace(acme.input, **change)))
@@ -166,8 +173,15 @@ def test_memory_is_released_after_features_were_computed(train: Any, monkeypatch
 NO_AUGMENTATION = {"augment": "none"}
 
 
-@pytest.mark.parametrize("options", [{}, {"augment": "crop-flip", "views": 2, "epochs": 3}])
-@pytest.mark.parametrize("train_value", ["from:layer2", "head"])
+@pytest.mark.parametrize(
+    ("train_value", "options"),
+    [
+        ("from:layer2", {"augment": "crop-flip", "views": 2, "epochs": 3}),
+        ("head", {}),
+        pytest.param("from:layer2", {}, marks=pytest.mark.breadth),
+        pytest.param("head", {"augment": "crop-flip", "views": 2, "epochs": 3}, marks=pytest.mark.breadth),
+    ],
+)
 def test_a_run_on_features_of_the_last_frozen_block_equals_one_without_the_cache(
     train: Any, acme: BackboneSpec, train_value: str, options: dict[str, Any]
 ) -> None:
@@ -183,12 +197,12 @@ def test_a_run_on_features_of_the_last_frozen_block_equals_one_without_the_cache
 @pytest.mark.parametrize(
     ("terms", "is_cached"),
     [
-        ("head,hidden,layer2", True),
+        pytest.param("head,hidden,layer2", True, marks=pytest.mark.breadth),
         ("head,layer2.1", True),  # the features are the output of layer2.0
-        ("head,layer2,!norms", True),
+        pytest.param("head,layer2,!norms", True, marks=pytest.mark.breadth),
         ("head,type:Linear,!classifier.0", True),
-        ("head,layer1.1", False),  # most frozen parameters come after layer1.0
-        ("head,norms", False),
+        pytest.param("head,layer1.1", False, marks=pytest.mark.breadth),  # most frozen parameters come after layer1.0
+        pytest.param("head,norms", False, marks=pytest.mark.breadth),
         ("biases", False),
     ],
 )
@@ -242,7 +256,7 @@ def test_a_run_without_space_in_the_cache_prints_a_note_and_continues(
 @pytest.mark.parametrize(
     "options",
     [
-        {"train": "all"},
+        pytest.param({"train": "all"}, marks=pytest.mark.breadth),
         {"train": "from:layer2"},
         {"train": "all", "augment": "none"},
         {"augment": "crop-flip", "views": 0},

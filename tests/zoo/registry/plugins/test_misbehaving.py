@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,6 +80,12 @@ ENDING = {
     "abort": ("import os\nos.abort()", "crashes the process with SIGABRT"),
     "killed": ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "crashes the process with SIGKILL"),
 }
+#: Kinds whose reason resembles that of another kind. They are slow tests.
+SIMILAR = {
+    "raise-exit", "raise-own-base", "close-stderr", "close-python-stdout", "daemon-thread", "replace-path",
+    "delete-path", "block-module", "clear-modules", "delete-builtin", "small-files", "end-on-sigpipe",
+    "error-without-attributes", "error-without-a-name", "exit-7", "abort", "killed",
+}  # fmt: skip
 HANGING = {
     "import": "import time\nwhile True: time.sleep(1)",
     "loop": "while True: pass",
@@ -86,13 +94,17 @@ HANGING = {
 }
 
 
-@pytest.mark.parametrize("kind", SURVIVED)
+def list_kinds(kinds: Iterable[str]) -> list[Any]:
+    return [pytest.param(kind, marks=pytest.mark.breadth) if kind in SIMILAR else kind for kind in kinds]
+
+
+@pytest.mark.parametrize("kind", list_kinds(SURVIVED))
 def test_harm_to_the_process_is_undone_and_the_plugin_named(site: Site, kind: str) -> None:
     source, reason = SURVIVED[kind]
     site.add("culprit", f"{PREAMBLE}\n{source}\n")
     site.add("zebra")  # loaded after it
-    assert {"good/net", "zebra/net"} <= {*site.list_names()}
-    described = site.describe()
+    names, described = site.list_and_describe()
+    assert {"good/net", "zebra/net"} <= {*names}
     assert described["zoo-culprit"]["state"] == "broken"
     assert reason in described["zoo-culprit"]["reason"]
     assert described["zoo-zebra"]["state"] == "ok"
@@ -110,7 +122,7 @@ def test_a_plugin_may_add_a_folder_to_the_path(site: Site) -> None:
     assert "adding/net" in site.list_names()
 
 
-@pytest.mark.parametrize("kind", ENDING)
+@pytest.mark.parametrize("kind", list_kinds(ENDING))
 def test_a_plugin_that_ends_the_process_is_named_and_skipped_at_the_next_start(
     site: Site, tmp_path: Path, kind: str
 ) -> None:
@@ -125,7 +137,9 @@ def test_a_plugin_that_ends_the_process_is_named_and_skipped_at_the_next_start(
     assert f"plugin culprit is broken: it {reason}" in site.run("list", ZOO_CACHE=cache).stderr
 
 
-@pytest.mark.parametrize("kind", HANGING)
+@pytest.mark.parametrize(
+    "kind", ["import", "hook", *(pytest.param(kind, marks=pytest.mark.breadth) for kind in ("loop", "generator"))]
+)
 def test_a_plugin_that_does_not_return_is_named_with_advice_to_disable_it(
     site: Site, tmp_path: Path, kind: str
 ) -> None:

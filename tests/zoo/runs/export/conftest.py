@@ -11,23 +11,27 @@ from zoo.runs.export import parity
 from zoo_tiny import make_suns_moons
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The images of the run."""
-    folder = tmp_path_factory.getbasetemp() / "suns_moons"
-    if not folder.exists():
-        make_suns_moons(folder)
+    folder = tmp_path_factory.mktemp("drawn") / "suns_moons"
+    make_suns_moons(folder)
     return folder
 
 
-@pytest.fixture
-def tiny_run(drawn: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the run."""
+@pytest.fixture(scope="session")
+def trained(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run. Tests only read it."""
     from zoo.training.finetune import finetune
 
-    trained = tmp_path_factory.getbasetemp() / "tiny-run"
-    if not trained.exists():
-        finetune("tiny", drawn, output=trained, epochs=6, device="cpu", workers=0)
+    return finetune(
+        "tiny", drawn, output=tmp_path_factory.mktemp("tiny") / "run", epochs=6, device="cpu", workers=0
+    ).path
+
+
+@pytest.fixture
+def tiny_run(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the run."""
     return Path(shutil.copytree(trained, tmp_path / "run"))
 
 

@@ -24,9 +24,19 @@ def read_golden(export: Export) -> dict[str, dict[str, float]]:
     return content
 
 
-def test_a_program_of_torch_export_takes_image_files_and_has_the_names_of_the_classes(tiny_run: Path) -> None:
-    export = export_run(tiny_run, "pt2")
-    assert export.path == tiny_run / "exports" / "pt2"
+@pytest.fixture(scope="module")
+def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Export:
+    """A program of torch.export. Tests only read it."""
+    run = Path(shutil.copytree(trained, tmp_path_factory.mktemp("exported") / "run"))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("zoo.runs.export.batches.MAX_IMAGES", 12)
+        export = export_run(run, "pt2")
+    assert export.path == run / "exports" / "pt2"
+    return export
+
+
+def test_a_program_of_torch_export_takes_image_files_and_has_the_names_of_the_classes(exported: Export) -> None:
+    export = exported
     assert export.is_proved
     assert export.images == 12
     assert export.parity["images"].same_top == export.parity["images"].predictions > 12
@@ -40,13 +50,14 @@ def test_a_program_of_torch_export_takes_image_files_and_has_the_names_of_the_cl
     assert len(read_golden(export)) == len(SIZES)
 
 
-def test_a_program_of_torch_export_contains_no_path_of_this_machine(tiny_run: Path) -> None:
-    with zipfile.ZipFile(export_run(tiny_run, "pt2").path / "model.pt2") as archive:
+def test_a_program_of_torch_export_contains_no_path_of_this_machine(exported: Export) -> None:
+    with zipfile.ZipFile(exported.path / "model.pt2") as archive:
         contents = [archive.read(name) for name in archive.namelist()]
     own, torchs = (str(Path(module.__file__ or "").parent).encode() for module in (zoo, torch))
     assert not [content[:50] for content in contents if own in content or torchs in content]
 
 
+@pytest.mark.breadth
 def test_onnx_files_run_in_onnx_runtime_with_both_kinds_of_input(tiny_run: Path) -> None:
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")
@@ -64,6 +75,7 @@ def test_onnx_files_run_in_onnx_runtime_with_both_kinds_of_input(tiny_run: Path)
     assert np.allclose(found, [*read_golden(inside)["1.png"].values()], atol=1e-3)
 
 
+@pytest.mark.breadth
 def test_the_record_has_the_result_of_the_proof_and_no_path_of_this_machine(tiny_run: Path, tmp_path: Path) -> None:
     export = export_run(tiny_run, "pt2", output=tmp_path / "out", preprocess="outside")
     text = (export.path / "export.json").read_text()
@@ -88,6 +100,7 @@ def test_without_the_images_the_export_is_not_proved_but_compared_on_drawn_image
     assert export.parity["images"].predictions > len(SIZES)
 
 
+@pytest.mark.breadth
 def test_a_run_without_predictions_is_exported_without_a_proof(tiny_run: Path) -> None:
     (tiny_run / "predictions.jsonl").unlink()
     export = export_run(tiny_run, "pt2")

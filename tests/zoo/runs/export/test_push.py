@@ -96,10 +96,19 @@ def test_a_run_that_is_pulled_works_without_its_paths(
     copied = shutil.copytree(open_run("hf://me/first", Silent()).path, run.parent / "copied")
     with pytest.raises(RunError, match="the run was pushed to the Hub without their paths"):
         zoo.load(copied, device="cpu", registry=registry).predict(images, distance=True, registry=registry)
-    assert export_run("hf://me/first", "pt2", registry=registry).path.is_dir()
     folder = open_run("hf://me/first", Silent())
     assert build_command(folder.read_json(RUN, Run)) is None
     assert "<html" in rebuild_page(folder.path, registry=registry, progress=Silent())
+
+
+@pytest.mark.breadth
+@pytest.mark.usefixtures("hub")
+def test_a_run_that_is_pulled_is_exported(
+    run: Path, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoo.push(run, "me/first")
+    monkeypatch.chdir(tmp_path)
+    assert export_run("hf://me/first", "pt2", registry=registry).path.is_dir()
 
 
 def test_photos_and_paths_are_pushed_only_if_the_user_asks_for_them(run: Path, hub: LoopbackHub) -> None:

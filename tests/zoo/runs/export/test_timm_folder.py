@@ -56,6 +56,13 @@ def test_timm_loads_the_run_folder_of_a_timm_backbone_in_a_fresh_process(photos:
     images = torch.linspace(-1, 1, 3 * 64 * 64).reshape(1, 3, 64, 64)
     with torch.inference_mode():
         assert torch.allclose(classifier.model(images), torch.tensor(found["logits"]), atol=1e-5)
+
+
+@pytest.mark.breadth
+def test_an_export_for_timm_has_the_logits_of_the_run(photos: Path, tmp_path: Path) -> None:
+    run = finetune(
+        "timm/test_resnet", photos, output=tmp_path / "run", weights="none", epochs=1, device="cpu", workers=0
+    ).path
     export = export_run(run, "timm")
     assert export.parity["tensors"].difference < 1e-4
     assert export.images == 10

@@ -17,7 +17,10 @@ from zoo.runs.export import timm_folder
 from zoo.runs.export.export import export_run
 from zoo.training.finetune import finetune
 
-pytestmark = pytest.mark.skipif(find_spec("transformers") is None, reason="transformers is not installed")
+pytestmark = [
+    pytest.mark.breadth,
+    pytest.mark.skipif(find_spec("transformers") is None, reason="transformers is not installed"),
+]
 
 #: Classifies images with transformers alone, and prints the probabilities by class.
 CLASSIFY = """
@@ -66,9 +69,7 @@ def test_transformers_loads_the_run_folder_of_a_timm_backbone_in_a_fresh_process
         assert theirs == pytest.approx(ours, abs=5e-3)
 
 
-@pytest.mark.parametrize(
-    "backbone", ["timm/test_resnet", pytest.param("torchvision/mobilenet_v2", marks=pytest.mark.breadth)]
-)
+@pytest.mark.parametrize("backbone", ["timm/test_resnet", "torchvision/mobilenet_v2"])
 def test_the_export_is_proved_with_transformers(train: Train, backbone: str) -> None:
     run = train(backbone)
     export = export_run(run, "transformers")

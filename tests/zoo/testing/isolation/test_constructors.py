@@ -18,8 +18,14 @@ SHAPES = {"weight": (2, 3), "bias": (2,)}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _stopped() -> Iterator[None]:
-    yield
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder of modules on the path. A process belongs to a path, so all tests have the same one."""
+    folder = tmp_path_factory.mktemp("modules")
+    (folder / "zoology.py").write_text("from torch import nn\n\n\ndef make():\n    return nn.Linear(3, 2)\n")
+    (folder / "needy.py").write_text("import torch\n\nfrom zoo.plugin import hookimpl\n")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.syspath_prepend(str(folder))
+        yield folder
     constructors._stop_all()
 
 
@@ -55,17 +61,13 @@ def test_no_module_of_zoo_is_loaded_before_the_constructor_runs() -> None:
     assert build("import sys", line, *LINEAR) == SHAPES
 
 
-def test_other_names_that_begin_with_zoo_can_be_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "zoology.py").write_text("from torch import nn\n\n\ndef make():\n    return nn.Linear(3, 2)\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+def test_other_names_that_begin_with_zoo_can_be_imported() -> None:
     assert build("import zoology", "model = zoology.make()") == SHAPES
 
 
-def test_the_place_in_a_module_that_needs_zoo_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "needy.py").write_text("import torch\n\nfrom zoo.plugin import hookimpl\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+def test_the_place_in_a_module_that_needs_zoo_is_named(folder: Path) -> None:
     message = refusal("import needy", "model = needy.Net()")
-    assert f" in line 1, 'import needy' ({tmp_path / 'needy.py'}:3); the constructor must work" in message
+    assert f" in line 1, 'import needy' ({folder / 'needy.py'}:3); the constructor must work" in message
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).mkdir()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("TORCHINDUCTOR_", "XDG_"))}
     environment |= {"ZOO_CACHE": f"{folder}/cache", "TMPDIR": f"{folder}/temporary", "HOME": f"{folder}/home"}
+    environment |= {"TORCHINDUCTOR_COMPILE_THREADS": "1"}  # otherwise 16 processes start, each of which imports torch
     environment |= {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests" / "props")))}
     command = [sys.executable, "-c", FIRST, str(folder / "photos"), str(folder / "run")]
     with (folder / "stderr").open("w") as stderr:
@@ -119,7 +120,7 @@ def test_one_graph_is_compiled_for_all_epochs_and_none_for_evaluation(run: Runs)
     assert count_graphs() == 1
 
 
-@pytest.mark.parametrize("step", [1, 2, 3, 5])
+@pytest.mark.parametrize("step", [2, *(pytest.param(step, marks=pytest.mark.breadth) for step in (1, 3, 5))])
 def test_a_compiled_run_resumes_after_any_step(run: Runs, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     expected, _ = run("whole", optimizer="adamw")
     steps, on_step = [], RunCallbacks.on_step
@@ -159,6 +160,7 @@ def test_without_a_compiler_the_network_is_not_compiled(run: Runs) -> None:
     assert are_equal(found, expected)
 
 
+@pytest.mark.breadth
 def test_a_compiler_that_fails_in_the_backward_pass_changes_no_result(
     run: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

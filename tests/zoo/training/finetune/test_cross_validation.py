@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -18,14 +19,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from acme import draw_photos
+from acme import draw_photos, make_acme
 from interrupted_runs import Interrupts
 from quick_runs import FILES, LEARNS, QUICK, read_facts
 from recording_progress import RecordingProgress
 from worlds import get_results, in_world
 from zoo.engine.features.extractor import Extractor
 from zoo.errors import DataError, OptionError, RunError
+from zoo.registry.plugins.load import Plugin
 from zoo.registry.registry import Registry
+from zoo.registry.registry_toml import RegistryToml
 from zoo.runs.classifier import load
 from zoo.runs.compare import compare_runs, list_doubts
 from zoo.runs.folder import RunFolder
@@ -36,6 +39,8 @@ from zoo.training.finetune import finetune
 from zoo.training.run import Run
 
 HEAD: dict[str, Any] = {**LEARNS, "train": "head", "lr": 0.5}
+#: 4 steps in each epoch.
+AUGMENTED: dict[str, Any] = {**LEARNS, "augment": "crop-flip", "epochs": 3}
 Validate = Callable[..., Run]
 
 
@@ -49,6 +54,24 @@ def validate(registry: Registry, photos: Path, output: Path) -> Validate:
     return validate
 
 
+@pytest.fixture(scope="module")
+def learned(drawn_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A cross-validation that learned to classify the photos. Tests only read it."""
+    output = tmp_path_factory.mktemp("learned") / "run"
+    return finetune("net", drawn_photos, output=output, registry=make_registry(), folds=3, **LEARNS)
+
+
+@pytest.fixture(scope="module")
+def quick(drawn_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a cross-validation with one epoch. Tests only read it."""
+    output = tmp_path_factory.mktemp("quick") / "run"
+    return finetune("net", drawn_photos, output=output, registry=make_registry(), folds=3, **QUICK).path
+
+
+def make_registry() -> Registry:
+    return Registry([Plugin("acme", "zoo-acme", "1.0", backbones=(make_acme(),))], RegistryToml())
+
+
 def read_rows(folder: Path) -> list[dict[str, str]]:
     with (folder / "predictions.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
@@ -60,31 +83,27 @@ def describe(folder: Path) -> dict[str, str]:
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
 
 
-def test_each_image_is_predicted_once_by_a_run_that_was_not_trained_on_it(
-    validate: Validate, photos: Path, output: Path
-) -> None:
-    run = validate()
-    rows = read_rows(output)
-    assert sorted(row["path"] for row in rows) == sorted(str(path) for path in photos.rglob("*.png"))
+def test_each_image_is_predicted_once_by_a_run_that_was_not_trained_on_it(learned: Run, drawn_photos: Path) -> None:
+    rows = read_rows(learned.path)
+    assert sorted(row["path"] for row in rows) == sorted(str(path) for path in drawn_photos.rglob("*.png"))
     assert Counter(row["fold"] for row in rows) == {"1": 12, "2": 11, "3": 11}
-    assert [(fold["train"], fold["val"]) for fold in run.facts["folds"]] == [(22, 12), (23, 11), (23, 11)]
+    assert [(fold["train"], fold["val"]) for fold in learned.facts["folds"]] == [(22, 12), (23, 11), (23, 11)]
 
 
-def test_the_folds_are_complete_runs(validate: Validate, output: Path) -> None:
-    validate()
-    assert sorted(path.name for path in output.iterdir()) == [
+def test_the_folds_are_complete_runs(learned: Run) -> None:
+    assert sorted(path.name for path in learned.path.iterdir()) == [
         "fold-1", "fold-2", "fold-3", "folds.json", "predictions.csv"
     ]  # fmt: skip
     for number in (1, 2, 3):
-        folder = output / f"fold-{number}"
+        folder = learned.path / f"fold-{number}"
         assert sorted(path.name for path in folder.iterdir()) == sorted([*FILES, "predictions.csv"])
         assert read_facts(folder)["recipe"]["fold"] == f"{number}/3"
 
 
-def test_the_summary_follows_from_the_runs_and_the_predictions(validate: Validate, output: Path) -> None:
-    run = validate()
+def test_the_summary_follows_from_the_runs_and_the_predictions(learned: Run) -> None:
+    output = learned.path
     facts, rows = json.loads((output / "folds.json").read_text(encoding="utf-8")), read_rows(output)
-    assert facts == run.facts
+    assert facts == learned.facts
     accuracies = [read_facts(output / fold["path"])["val"]["accuracy"] for fold in facts["folds"]]
     assert [fold["accuracy"] for fold in facts["folds"]] == accuracies
     assert (facts["mean"], facts["std"]) == (fmean(accuracies), stdev(accuracies))
@@ -118,17 +137,32 @@ def test_the_model_of_a_fold_makes_its_predictions(validate: Validate, registry:
             assert row[f"probability of {label}"] == row["probability"]
 
 
-@pytest.mark.parametrize("step", [1, 9, 15, 30, 36])
+@pytest.fixture(scope="module")
+def augmented(drawn_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The files of an uninterrupted cross-validation with augmented images."""
+    output = tmp_path_factory.mktemp("augmented") / "run"
+    finetune("net", drawn_photos, output=output, registry=make_registry(), folds=3, **AUGMENTED)
+    return describe(output)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [15, 36, *(pytest.param(step, marks=pytest.mark.breadth) for step in (1, 9, 30))],
+)
 def test_an_interrupted_cross_validation_resumes_to_the_same_bytes(
-    validate: Validate, output: Path, tmp_path: Path, *, step: int, monkeypatch: pytest.MonkeyPatch
+    validate: Validate,
+    drawn_photos: Path,
+    output: Path,
+    *,
+    augmented: dict[str, str],
+    step: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    options = {"augment": "crop-flip", "epochs": 3}  # 4 steps in each epoch
-    validate(tmp_path / "whole", **options)
     Interrupts(monkeypatch, step)
     with pytest.raises(KeyboardInterrupt):
-        validate(**options)
-    validate(resume=True, **options)
-    assert describe(output) == describe(tmp_path / "whole")
+        validate(data=drawn_photos, **AUGMENTED)
+    validate(data=drawn_photos, resume=True, **AUGMENTED)
+    assert describe(output) == augmented
 
 
 def test_a_killed_cross_validation_resumes_to_the_same_bytes(
@@ -152,24 +186,24 @@ def test_a_killed_cross_validation_resumes_to_the_same_bytes(
     assert describe(output) == describe(tmp_path / "whole")
 
 
-def test_a_finished_cross_validation_is_not_trained_again(validate: Validate, output: Path) -> None:
-    validate()
+def test_a_finished_cross_validation_is_not_trained_again(validate: Validate, drawn_photos: Path, learned: Run) -> None:
+    output = learned.path
     before, models = describe(output), [path.stat().st_mtime_ns for path in output.glob("*/model.safetensors")]
-    validate(resume=True)
+    validate(output, drawn_photos, resume=True)
     assert describe(output) == before
     assert [path.stat().st_mtime_ns for path in output.glob("*/model.safetensors")] == models
 
 
-def test_it_resumes_only_with_the_same_number_of_folds(validate: Validate) -> None:
-    validate(**QUICK)
+def test_it_resumes_only_with_the_same_number_of_folds(validate: Validate, drawn_photos: Path, quick: Path) -> None:
     with pytest.raises(OptionError, match=r"was started with fold 1/3, not 1/4"):
-        validate(**QUICK, folds=4, resume=True)
+        validate(quick, drawn_photos, **QUICK, folds=4, resume=True)
 
 
-def test_a_single_run_and_a_cross_validation_do_not_resume_each_other(validate: Validate, tmp_path: Path) -> None:
-    validate(tmp_path / "folds", **QUICK)
+def test_a_single_run_and_a_cross_validation_do_not_resume_each_other(
+    validate: Validate, drawn_photos: Path, quick: Path, tmp_path: Path
+) -> None:
     with pytest.raises(RunError, match=r"is a cross-validation of 3 folds; to resume it, pass `folds` as before"):
-        validate(tmp_path / "folds", **QUICK, folds=None, resume=True)
+        validate(quick, drawn_photos, **QUICK, folds=None, resume=True)
     validate(tmp_path / "single", **QUICK, folds=None)
     with pytest.raises(RunError, match=r"contains a run without folds; resume it without `folds`"):
         validate(tmp_path / "single", **QUICK, resume=True)
@@ -282,19 +316,17 @@ def test_more_folds_than_images_of_a_class_are_refused_and_leave_no_folder(valid
     assert not output.exists()
 
 
-def test_a_folder_that_contains_a_cross_validation_is_not_used_again(validate: Validate) -> None:
-    validate(**QUICK)
-    with pytest.raises(RunError, match=r"contains another run; choose another `output`, or remove it first"):
-        validate(**QUICK)
-
-
-def test_a_folder_of_folds_is_no_run_and_the_error_names_the_folds(
-    validate: Validate, registry: Registry, output: Path
+def test_a_folder_that_contains_a_cross_validation_is_not_used_again(
+    validate: Validate, drawn_photos: Path, quick: Path
 ) -> None:
-    validate(**QUICK)
-    message = f"is a cross-validation, not a single run; pass the run folder of one of its folds: {output / 'fold-1'}"
+    with pytest.raises(RunError, match=r"contains another run; choose another `output`, or remove it first"):
+        validate(quick, drawn_photos, **QUICK)
+
+
+def test_a_folder_of_folds_is_no_run_and_the_error_names_the_folds(registry: Registry, quick: Path) -> None:
+    message = f"is a cross-validation, not a single run; pass the run folder of one of its folds: {quick / 'fold-1'}"
     with pytest.raises(RunError, match=message):
-        load(output, registry=registry)
+        load(quick, registry=registry)
 
 
 def test_cross_validations_are_compared_by_their_out_of_fold_accuracy(validate: Validate, tmp_path: Path) -> None:
@@ -310,27 +342,28 @@ def test_cross_validations_are_compared_by_their_out_of_fold_accuracy(validate: 
     assert f"{tmp_path / 'low'} is a cross-validation of 3 folds" in "\n".join(list_doubts(compared))
 
 
-def test_an_unfinished_cross_validation_is_not_compared(validate: Validate, output: Path) -> None:
-    validate(**QUICK)
+def test_an_unfinished_cross_validation_is_not_compared(quick: Path, output: Path) -> None:
+    shutil.copytree(quick, output)
     (output / "folds.json").unlink()
     with pytest.raises(RunError, match=r"is a cross-validation that is not finished; resume it, or pass one of its"):
         compare_runs([output])
 
 
-def test_a_single_fold_can_be_trained_on_its_own(validate: Validate, output: Path, tmp_path: Path) -> None:
-    validate(**QUICK)
-    validate(tmp_path / "alone", **QUICK, folds=None, fold="2/3")
+def test_a_single_fold_can_be_trained_on_its_own(
+    validate: Validate, drawn_photos: Path, quick: Path, tmp_path: Path
+) -> None:
+    validate(tmp_path / "alone", drawn_photos, **QUICK, folds=None, fold="2/3")
     for name in ("model.safetensors", "predictions.csv"):
-        assert (tmp_path / "alone" / name).read_bytes() == (output / "fold-2" / name).read_bytes()
+        assert (tmp_path / "alone" / name).read_bytes() == (quick / "fold-2" / name).read_bytes()
 
 
-def test_the_report_and_the_model_card_say_that_the_last_epoch_was_kept(validate: Validate, output: Path) -> None:
-    validate(**{**QUICK, "epochs": 2})
-    report = (output / "fold-2" / "report.html").read_text(encoding="utf-8")
+def test_the_report_and_the_model_card_say_that_the_last_epoch_was_kept(learned: Run) -> None:
+    fold = learned.path / "fold-2"
+    report = (fold / "report.html").read_text(encoding="utf-8")
     assert "These images are fold 2 of 3 of a cross-validation." in report
     assert "The model of the last epoch was kept" in report
     assert "(best)" not in report
-    assert "Fold 2 of 3 was held out" in (output / "fold-2" / "README.md").read_text(encoding="utf-8")
+    assert "Fold 2 of 3 was held out" in (fold / "README.md").read_text(encoding="utf-8")
 
 
 def test_several_processes_share_each_fold(validate: Validate, tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -39,20 +42,45 @@ def train(
     return progress
 
 
-@pytest.mark.parametrize("scope", SCOPES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.fixture(scope="module")
+def plain(drawn_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Mapping[str, Any]]:
+    """Return a function that trains a part of the plain network, and returns the results."""
+
+    @cache
+    def train_plain(scope: str) -> Mapping[str, Any]:
+        folder = tmp_path_factory.mktemp("plain")
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            progress = train(PlainNet, drawn_photos, folder / "run", monkeypatch, train=scope)
+        assert not [line for line in progress.lines if line.startswith(CACHED)]
+        return describe(folder / "run")
+
+    return train_plain
+
+
+def list_cases(kinds: Sequence[type[nn.Module]], scopes: Sequence[str]) -> list[Any]:
+    """List each kind and each scope at least once. The other combinations are slow tests."""
+    every = list(product(range(len(kinds)), range(len(scopes))))
+    return [
+        pytest.param(kinds[i], scopes[j], marks=() if i % len(scopes) == j else pytest.mark.breadth) for i, j in every
+    ]
+
+
+@pytest.mark.parametrize(("kind", "scope"), list_cases(KINDS, SCOPES))
 def test_a_run_has_the_same_results_as_the_plain_network(
-    kind: type[nn.Module], scope: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plain: Callable[[str], Mapping[str, Any]],
+    *,
+    kind: type[nn.Module],
+    scope: str,
+    drawn_photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    progress = train(kind, photos, tmp_path / "found", monkeypatch, train=scope)
-    expected = train(PlainNet, photos, tmp_path / "expected", monkeypatch, train=scope)
-    assert describe(tmp_path / "found") == describe(tmp_path / "expected")
-    for lines in (progress.lines, expected.lines):
-        assert not [line for line in lines if line.startswith(CACHED)]
+    progress = train(kind, drawn_photos, tmp_path / "found", monkeypatch, train=scope)
+    assert describe(tmp_path / "found") == plain(scope)
+    assert not [line for line in progress.lines if line.startswith(CACHED)]
 
 
-@pytest.mark.parametrize("scope", ["head", "all"])
-@pytest.mark.parametrize("kind", [FieldNet, FieldTower, ScaledNet])
+@pytest.mark.parametrize(("kind", "scope"), list_cases([FieldNet, FieldTower, ScaledNet], ["head", "all"]))
 def test_an_interrupted_run_resumes_to_the_same_bytes(
     kind: type[nn.Module], scope: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,7 +135,9 @@ def test_a_model_can_be_built_copied_and_pickled(kind: type[nn.Module]) -> None:
         assert torch.equal(model(images), expected)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [MappingNet, FieldTower, *(pytest.param(kind, marks=pytest.mark.breadth) for kind in (FieldNet, Tower))]
+)
 def test_a_model_can_be_exported_and_compiled(kind: type[nn.Module]) -> None:
     model = zoo.build("net", num_classes=3, weights="none", registry=make_registry(kind)).eval()
     images = torch.rand(2, 3, 16, 16)
@@ -120,7 +150,10 @@ def test_a_model_can_be_exported_and_compiled(kind: type[nn.Module]) -> None:
     torch.compiler.reset()
 
 
-@pytest.mark.parametrize("kind", [FieldNet, MappingNet, Tower, FieldTower, ScaledNet])
+@pytest.mark.parametrize(
+    "kind",
+    [FieldNet, FieldTower, ScaledNet, *(pytest.param(kind, marks=pytest.mark.breadth) for kind in (MappingNet, Tower))],
+)
 def test_the_file_of_a_run_is_used_without_zoo_as_the_model_card_says(
     kind: type[nn.Module], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

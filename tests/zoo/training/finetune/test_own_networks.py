@@ -78,8 +78,7 @@ def test_the_weights_load_into_the_users_own_class(photos: Path, output: Path, f
     assert torch.allclose(module.eval()(images), loaded(images), atol=1e-5)
 
 
-@pytest.mark.usefixtures("file")
-def test_a_run_is_killed_and_resumed_to_the_same_bytes(photos: Path, tmp_path: Path) -> None:
+def test_a_run_is_killed_and_resumed_to_the_same_bytes(photos: Path, tmp_path: Path, file: str) -> None:
     options = ["--train", "all", "--epochs", "4", "--batch-size", "6", "--image-size", "16", "--device", "cpu"]
     options += ["--set", "workers=0", "--set", "save_every=1", "--data", str(photos), "--resume"]
 
@@ -89,7 +88,8 @@ def test_a_run_is_killed_and_resumed_to_the_same_bytes(photos: Path, tmp_path: P
             command, cwd=tmp_path, env={**os.environ, **environment}, capture_output=True, text=True, check=False
         )
 
-    assert run("whole").returncode == 0
+    same = {"epochs": 4, "batch_size": 6, "image_size": 16, "workers": 0, "device": "cpu"}
+    zoo.finetune(file, photos, output=tmp_path / "whole", train="all", **same)
     assert run("killed", KILL_AT="7").returncode == -signal.SIGKILL
     assert not (tmp_path / "killed" / "run.json").exists()
     done = run("killed")
@@ -202,7 +202,8 @@ def resnet():
 
 
 @pytest.mark.parametrize(
-    ("function", "head", "last"), [("alexnet", "classifier.6", "classifier"), ("resnet", "fc", "layer4")]
+    ("function", "head", "last"),
+    [pytest.param("alexnet", "classifier.6", "classifier", marks=pytest.mark.breadth), ("resnet", "fc", "layer4")],
 )
 def test_an_edited_backbone_is_trained_and_used(
     few_photos: Path, output: Path, tmp_path: Path, *, function: str, head: str, last: str

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,15 @@ import pytest
 from safetensors.torch import save_file
 from torch import Tensor
 
+from acme import make_acme
 from interrupted_runs import Interrupts, describe
 from quick_runs import FILES, LEARNS, read_facts
 from recording_progress import RecordingProgress
 from zoo.engine.phase import Phase
 from zoo.errors import DataError, OptionError, RunError
+from zoo.registry.plugins.load import Plugin
 from zoo.registry.registry import Registry
+from zoo.registry.registry_toml import RegistryToml
 from zoo.runs.checkpoints import Checkpoints
 from zoo.training.callbacks import RunCallbacks
 from zoo.training.checkpointing import INTERVAL
@@ -23,6 +28,7 @@ from zoo.training.finetune import finetune
 
 #: Three phases with an epoch of 4 steps each, dropout, batch norm and augmented images.
 OPTIONS: dict[str, Any] = {**LEARNS, "train": "gradual", "epochs": 3, "augment": "crop-flip"}
+PLUGIN = Plugin("acme", "zoo-acme", "1.0", backbones=(make_acme(),))
 
 
 def run_until_finished(photos: Path, output: Path, registry: Registry, **options: Any) -> int:
@@ -36,13 +42,20 @@ def run_until_finished(photos: Path, output: Path, registry: Registry, **options
     raise AssertionError("the run never finishes")
 
 
-@pytest.fixture
-def expected(photos: Path, registry: Registry, tmp_path: Path) -> Mapping[str, Any]:
-    finetune("net", photos, output=tmp_path / "whole", registry=registry, **OPTIONS)
-    return describe(tmp_path / "whole")
+@pytest.fixture(scope="module")
+def expected(drawn_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
+    output = tmp_path_factory.mktemp("whole") / "run"
+    finetune("net", drawn_photos, output=output, registry=Registry([PLUGIN], RegistryToml()), **OPTIONS)
+    return describe(output)
 
 
-@pytest.mark.parametrize("step", range(1, 13))
+#: Steps at the start, in the middle and at the end of a phase and of the run. The others are slow tests.
+STEPS = (1, 4, 5, 7, 12)
+
+
+@pytest.mark.parametrize(
+    "step", [step if step in STEPS else pytest.param(step, marks=pytest.mark.breadth) for step in range(1, 13)]
+)
 def test_a_run_resumes_after_any_step(
     photos: Path,
     registry: Registry,
@@ -96,6 +109,18 @@ def interrupt(photos: Path, output: Path, registry: Registry, step: int, **optio
             finetune("net", photos, output=output, registry=registry, **options)
 
 
+@pytest.fixture(scope="module")
+def interrupted(drawn_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was interrupted in its second phase. Tests only read it, and resume copies of it."""
+    output = tmp_path_factory.mktemp("interrupted") / "run"
+    interrupt(drawn_photos, output, Registry([PLUGIN], RegistryToml()), 6, **OPTIONS)
+    return output
+
+
+def read_files(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -105,15 +130,24 @@ def interrupt(photos: Path, output: Path, registry: Registry, step: int, **optio
         ("label_smoothing", 0.1), ("precision", "bf16"), ("patience", 2),
     ],
 )  # fmt: skip
-def test_different_options_are_refused_and_nothing_is_lost(
-    photos: Path, registry: Registry, output: Path, *, expected: Mapping[str, Any], field: str, value: object
+def test_different_options_are_refused_and_no_file_changes(
+    drawn_photos: Path, registry: Registry, interrupted: Path, *, field: str, value: object
 ) -> None:
-    interrupt(photos, output, registry, 6, **OPTIONS)
+    before, options = read_files(interrupted), {**OPTIONS, field: value}
     with pytest.raises(
         OptionError, match=rf"was started with {field} .*, not {value}; resume it with the same value, or"
     ):
-        finetune("net", photos, output=output, resume=True, registry=registry, **{**OPTIONS, field: value})
-    finetune("net", photos, output=output, resume=True, registry=registry, **OPTIONS)
+        finetune("net", drawn_photos, output=interrupted, resume=True, registry=registry, **options)
+    assert read_files(interrupted) == before
+
+
+def test_a_run_resumes_after_different_options_were_refused(
+    drawn_photos: Path, registry: Registry, interrupted: Path, output: Path, expected: Mapping[str, Any]
+) -> None:
+    shutil.copytree(interrupted, output)
+    with pytest.raises(OptionError, match="was started with seed 0, not 1"):
+        finetune("net", drawn_photos, output=output, resume=True, registry=registry, **{**OPTIONS, "seed": 1})
+    finetune("net", drawn_photos, output=output, resume=True, registry=registry, **OPTIONS)
     assert describe(output) == expected
 
 
@@ -281,10 +315,20 @@ def test_a_run_on_features_cannot_be_resumed_on_images(
         finetune("net", photos, output=output, resume=True, registry=registry, **options)
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
-@pytest.mark.parametrize("schedule", ["plateau", "cosine"])
-@pytest.mark.parametrize("ema", [0.0, 0.9])
-@pytest.mark.parametrize("mixup", [0.0, 0.4])
+#: Options whose state a run keeps. Every pair of values is in one of these sets; the others are slow tests.
+KEPT = (
+    ("adamw", "plateau", 0.9, 0.4), ("adamw", "cosine", 0.0, 0.0), ("adam", "plateau", 0.0, 0.4),
+    ("adam", "cosine", 0.9, 0.0), ("sgd", "plateau", 0.9, 0.0), ("sgd", "cosine", 0.0, 0.4),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "schedule", "ema", "mixup"),
+    [
+        values if values in KEPT else pytest.param(*values, marks=pytest.mark.breadth)
+        for values in product(("adamw", "adam", "sgd"), ("plateau", "cosine"), (0.0, 0.9), (0.0, 0.4))
+    ],
+)
 def test_a_run_resumes_with_any_optimizer_schedule_ema_and_mixup(
     photos: Path,
     registry: Registry,

@@ -50,7 +50,7 @@ def weights_of(run: Path) -> dict[str, Tensor]:
     return load_file(run / "model.safetensors")
 
 
-@pytest.mark.parametrize("train", ["all", "from:layer2"])
+@pytest.mark.parametrize("train", [pytest.param("all", marks=pytest.mark.breadth), "from:layer2"])
 def test_a_sharded_run_has_the_same_result_as_an_unsharded_one(
     tested_photos: Path, tmp_path: Path, registry: Registry, train: str
 ) -> None:
@@ -63,7 +63,7 @@ def test_a_sharded_run_has_the_same_result_as_an_unsharded_one(
     assert sharded["frozen"] == unsharded["frozen"]
 
 
-@pytest.mark.parametrize("batch_size", [5, 7])
+@pytest.mark.parametrize("batch_size", [5, pytest.param(7, marks=pytest.mark.breadth)])
 def test_processes_with_unequal_shares_of_a_batch_do_the_same_number_of_passes(
     tested_photos: Path, tmp_path: Path, registry: Registry, batch_size: int
 ) -> None:

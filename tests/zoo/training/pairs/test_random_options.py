@@ -15,6 +15,8 @@ from zoo.training.callbacks import RunCallbacks
 
 #: Number of combinations in the suite.
 COUNT = 12
+#: Number of combinations in the default tests.
+FEW = 5
 #: Number of combinations among which a fault must be found.
 MOST = 40
 
@@ -24,7 +26,9 @@ def place(tmp_path: Path) -> Place:
     return Place.make(tmp_path)
 
 
-@pytest.mark.parametrize("seed", range(COUNT))
+@pytest.mark.parametrize(
+    "seed", [*range(FEW), *(pytest.param(seed, marks=pytest.mark.breadth) for seed in range(FEW, COUNT))]
+)
 def test_a_run_with_random_options_is_consistent_or_refused(place: Place, seed: int) -> None:
     assert check_options(place, seed)
 
@@ -65,7 +69,14 @@ def raise_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Schedule, "factor", lambda schedule, step: factor(schedule, step) + (step > schedule.steps / 2))
 
 
-@pytest.mark.parametrize("fault", [save_raw_weights, save_the_last_epoch, forget_the_step, raise_the_rate])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        save_the_last_epoch,
+        *(pytest.param(fault, marks=pytest.mark.breadth) for fault in (save_raw_weights, forget_the_step)),
+        raise_the_rate,
+    ],
+)
 def test_random_options_find_a_fault(place: Place, monkeypatch: pytest.MonkeyPatch, fault: Any) -> None:
     fault(monkeypatch)
     with pytest.raises(AssertionError):  # noqa: PT012  # any of the combinations may fail

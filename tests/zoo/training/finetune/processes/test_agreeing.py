@@ -22,7 +22,7 @@ from worlds import get_results
 from zoo.plugin import BackboneSpec
 from zoo.training.finetune import finetune
 
-SIZES = [2, 3]
+SIZES = [pytest.param(2, marks=pytest.mark.breadth), 3]
 Train = Callable[..., Any]
 
 #: Options that change the result, for all trained parts.
@@ -80,8 +80,9 @@ def require_equal(found: Any, expected: Any, case: object) -> None:
         assert found.facts.get(split, {}).get("confusion") == expected.facts.get(split, {}).get("confusion"), case
 
 
+@pytest.mark.parametrize("size", SIZES)
 def test_several_processes_have_the_same_result_as_one(
-    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     registry = registry_of(make_plain())
 
@@ -93,13 +94,13 @@ def test_several_processes_have_the_same_result_as_one(
         ]
 
     alone = train_all("alone")
-    for size in SIZES:
-        first = get_results(size, lambda _rank, size=size: train_all(f"{size}"))[0]
-        for options, found, expected in zip(OPTIONS, first, alone, strict=True):
-            require_equal(found, expected, (size, options))
+    first = get_results(size, lambda _rank: train_all("together"))[0]
+    for options, found, expected in zip(OPTIONS, first, alone, strict=True):
+        require_equal(found, expected, options)
 
 
-def test_results_agree_for_any_number_of_images(train: Train, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", SIZES)
+def test_results_agree_for_any_number_of_images(train: Train, tmp_path: Path, size: int) -> None:
     registry, counts = registry_of(make_plain()), [(1, 1), (2, 1), (2, 2), (4, 3), (7, 1), (5, 8)]
     folders = [draw(tmp_path / f"drawn-{place}", train=both, val=(1, place)) for place, both in enumerate(counts, 1)]
 
@@ -108,10 +109,9 @@ def test_results_agree_for_any_number_of_images(train: Train, tmp_path: Path) ->
         return [train(folder.with_name(f"{name}-{folder.name}"), registry, folder, **options) for folder in folders]
 
     alone = train_all("alone")
-    for size in SIZES:
-        first = get_results(size, lambda _rank, size=size: train_all(f"{size}"))[0]
-        for folder, found, expected in zip(folders, first, alone, strict=True):
-            require_equal(found, expected, (size, folder.name))
+    first = get_results(size, lambda _rank: train_all("together"))[0]
+    for folder, found, expected in zip(folders, first, alone, strict=True):
+        require_equal(found, expected, folder.name)
 
 
 @pytest.mark.parametrize("size", SIZES)

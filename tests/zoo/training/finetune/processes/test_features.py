@@ -54,7 +54,7 @@ def find_features(cache: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("size", [pytest.param(2, marks=pytest.mark.breadth), 3])
 def test_processes_share_the_images_and_write_the_same_features_as_one(
     train: Train, tmp_path: Path, own_cache: Path, computed: list[int], *, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,7 +89,9 @@ def test_features_of_one_process_are_used_by_several(train: Train, tmp_path: Pat
     assert first == other == NUM_VERIFIED
 
 
-@pytest.mark.parametrize("has_it", [(), (0,), (1,)])
+@pytest.mark.parametrize(
+    "has_it", [pytest.param((), marks=pytest.mark.breadth), pytest.param((0,), marks=pytest.mark.breadth), (1,)]
+)
 def test_each_machine_caches_all_features(
     train: Train, use_own_machine: Callable[[int], None], tmp_path: Path, computed: list[int], has_it: tuple[int, ...]
 ) -> None:
@@ -110,7 +112,7 @@ def test_each_machine_caches_all_features(
     torch.testing.assert_close(load_file(one), load_file(other), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("full", [0, 1])
+@pytest.mark.parametrize("full", [pytest.param(0, marks=pytest.mark.breadth), 1])
 def test_if_one_cache_is_full_no_process_uses_features(
     train: Train, use_own_machine: Callable[[int], None], tmp_path: Path, full: int
 ) -> None:
@@ -128,7 +130,7 @@ def test_if_one_cache_is_full_no_process_uses_features(
     assert any(line.startswith("best: epoch") for line in lines)
 
 
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.breadth), 1])
 def test_if_one_machine_cannot_write_features_all_processes_fail(
     train: Train, use_own_machine: Callable[[int], None], output: Path, victim: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

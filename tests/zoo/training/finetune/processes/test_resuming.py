@@ -37,8 +37,11 @@ def describe_whole(train: Train, tmp_path: Path, options: dict[str, Any]) -> dic
 
 @pytest.mark.parametrize(
     "options",
-    [GRADUAL, {"train": "head", "augment": "crop-flip", "views": 2}, {"train": "all", "optimizer": "sgd"}],
-    ids=["gradual", "features", "all"],
+    [
+        pytest.param(GRADUAL, id="gradual"),
+        pytest.param({"train": "head", "augment": "crop-flip", "views": 2}, id="features", marks=pytest.mark.breadth),
+        pytest.param({"train": "all", "optimizer": "sgd"}, id="all", marks=pytest.mark.breadth),
+    ],
 )
 def test_a_run_resumes_if_only_the_first_process_has_the_folder(
     train: Train,
@@ -72,7 +75,7 @@ def test_a_run_resumes_if_only_the_first_process_has_the_folder(
     assert len(read_facts(run)["resumed"]) == 2
 
 
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.breadth), 1])
 def test_a_run_resumes_after_a_process_was_killed(
     train: Train, tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch, victim: int
 ) -> None:
