@@ -1,8 +1,8 @@
 """Import torch's compiler only if something uses it.
 
 Every optimizer and ``import torchvision`` import ``torch._dynamo``, although they use nothing of it unless something is
-compiled. Without this import, which includes SymPy and Triton, `zoo predict` takes 0.7 times the processor time with a
-backbone of torchvision, and a run from cached features takes 0.6 times.
+compiled. This import includes SymPy and Triton: `import torch` takes 2.1 s of processor time, and
+`import torch._dynamo` 4.2 s.
 """
 
 from __future__ import annotations
