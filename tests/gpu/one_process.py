@@ -12,10 +12,10 @@ import sys
 import torch
 import torch.distributed as dist
 from torch import nn
+from zoo.engine.distributed.all_reduce import broadcast_from, run_in_buckets
 
 from learners import CLASSES, copy_state, generate_batch, make_learner
 from zoo.engine.device import Hardware, allowing_tf32
-from zoo.engine.distributed.all_reduce import broadcast_from, run_in_buckets
 from zoo.engine.step import learn
 from zoo.models.sharding import full_tensor, is_sharded, shard
 from zoo.plugin import BlockSpec

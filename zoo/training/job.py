@@ -79,6 +79,10 @@ def resolve_job(backbone: str | OwnNetwork, data: Any, recipe: Recipe, registry:
         )
     if world.size == 1 and (recipe.shard or recipe.sync_batch_norm):
         progress.say("note: `shard` and `sync_batch_norm` have no effect with a single process")
+    if recipe.sync_batch_norm and world.size > 1 and hardware.device.type != "cuda":
+        raise OptionError(
+            "`sync_batch_norm` needs GPUs, because torch synchronizes batch norms only there; turn it off."
+        )
     resolved = resolve_own(backbone, recipe) if isinstance(backbone, OwnNetwork) else registry.resolve(backbone)
     if resolved.origin:
         facts = {**resolved.origin.to_json(), "file": None, "params": resolved.backbone.params}
@@ -88,7 +92,7 @@ def resolve_job(backbone: str | OwnNetwork, data: Any, recipe: Recipe, registry:
     refuse_channels(resolved.backbone, choose_input(resolved.backbone, weights).size[0], recipe.channels)
     _report_choice(resolved, weights, progress)
     hardware = choose_precision(recipe.precision, resolved.backbone, hardware)
-    hardware = replace(hardware, precision=world.broadcast_text(hardware.precision))
+    hardware = replace(hardware, precision=world.broadcast(hardware.precision))
     return Job(resolved, weights, data, recipe, hardware, registry, progress)
 
 
