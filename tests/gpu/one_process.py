@@ -12,10 +12,10 @@ import sys
 import torch
 import torch.distributed as dist
 from torch import nn
-from zoo.engine.distributed.all_reduce import broadcast_from, run_in_buckets
 
 from learners import CLASSES, copy_state, generate_batch, make_learner
 from zoo.engine.device import Hardware, allowing_tf32
+from zoo.engine.distributed.world import World
 from zoo.engine.step import learn
 from zoo.models.sharding import full_tensor, is_sharded, shard
 from zoo.plugin import BlockSpec
@@ -38,8 +38,10 @@ def check_messages(device: torch.device) -> None:
     """Sum and broadcast tensors of several types in this group of one process. They must not change."""
     tensors = [torch.arange(7, device=device).to(dtype) for dtype in DTYPES]
     wanted = [tensor.clone() for tensor in tensors]
-    run_in_buckets(tensors, dist.all_reduce)
-    run_in_buckets(tensors, lambda flat, *, async_op: broadcast_from(0, flat, async_op=async_op))
+    world = World(size=2)  # a world with one process would not communicate
+    for tensor in tensors:
+        world.sum_(tensor)
+    world.broadcast_(tensors)
     assert all(map(torch.equal, tensors, wanted)), "the tensors changed"
 
 

@@ -79,10 +79,6 @@ def resolve_job(backbone: str | OwnNetwork, data: Any, recipe: Recipe, registry:
         )
     if world.size == 1 and (recipe.shard or recipe.sync_batch_norm):
         progress.say("note: `shard` and `sync_batch_norm` have no effect with a single process")
-    if recipe.sync_batch_norm and world.size > 1 and hardware.device.type != "cuda":
-        raise OptionError(
-            "`sync_batch_norm` needs GPUs, because torch synchronizes batch norms only there; turn it off."
-        )
     resolved = resolve_own(backbone, recipe) if isinstance(backbone, OwnNetwork) else registry.resolve(backbone)
     if resolved.origin:
         facts = {**resolved.origin.to_json(), "file": None, "params": resolved.backbone.params}
