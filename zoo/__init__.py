@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from zoo.models import surgery
     from zoo.models.build import build
     from zoo.models.freeze_module import freeze
-    from zoo.models.inspect import Inspection, ModuleInfo
+    from zoo.models.inspected import Inspection, ModuleInfo
     from zoo.models.weights.convert import Converted, convert_weights
     from zoo.registry.recipe import Recipe
     from zoo.registry.registry import list_backbones
@@ -51,8 +51,8 @@ _HOMES = {
     "LabelCheck": "zoo.training.label_check",
     "Prediction": "zoo.runs.prediction",
     "Pushed": "zoo.runs.export.push",
-    "Inspection": "zoo.models.inspect",
-    "ModuleInfo": "zoo.models.inspect",
+    "Inspection": "zoo.models.inspected",
+    "ModuleInfo": "zoo.models.inspected",
     "Ranked": "zoo.training.rank.record",
     "Recipe": "zoo.registry.recipe",
     "Run": "zoo.training.run",

@@ -33,7 +33,7 @@ from torch import Tensor
 
 import zoo
 from rank_judge import Cell, choose, judge, measure_regret
-from rank_pool import MADE, REAL, RECIPES, TASKS, Made, Real, Task, read_accuracy, weights_of
+from rank_pool import HELD_OUT, MADE, REAL, RECIPES, TASKS, Made, Real, Task, read_accuracy, weights_of
 from zoo.progress import open_progress
 from zoo.registry.recipe import make_recipe
 from zoo.registry.registry import open_registry
@@ -64,7 +64,7 @@ def main() -> int:
     names = list_names(arguments.folder, arguments.assets)
     cells = [
         measure(task, recipe, names, arguments.folder)
-        for task in TASKS
+        for task in (*TASKS, *HELD_OUT)
         if task.name in arguments.tasks
         for recipe in arguments.recipes
         if not arguments.finished

@@ -8,7 +8,7 @@ from pathlib import Path
 SOURCE = """
 from zoo.plugin import BackboneSpec, BlockSpec, InputSpec, WeightsSpec, hookimpl
 
-ZOO_API = 1
+ZOO_API = 2
 
 
 def build(tag=None):

@@ -30,6 +30,7 @@ SECTIONS = {
     "The input": ("zoo/testing/checks/input.py", "zoo/testing/inputs/cause.py"),
     "Building": (
         "zoo/testing/checks/build.py", "zoo/testing/isolation/constructors.py", "zoo/models/untrained.py",
+        "zoo/testing/run_files.py", "zoo/runs/export/upstream_files.py",
     ),
     "The forward pass": ("zoo/testing/checks/forward.py", "zoo/testing/passes.py", "zoo/models/output_field.py"),
     "The head": ("zoo/testing/checks/head.py", "zoo/models/head.py", "zoo/models/added_head.py"),

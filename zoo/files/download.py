@@ -33,6 +33,11 @@ def is_offline() -> bool:
     return os.environ.get("ZOO_OFFLINE", "") not in {"", "0"}
 
 
+def is_outage(error: DownloadError) -> bool:
+    """Return whether the server could not be reached or could not answer, so that nothing is known about the file."""
+    return isinstance(error.__cause__, TransferFailed) and error.__cause__.is_outage
+
+
 def sha256_of(path: Path) -> str:
     """Return the file's SHA-256 as 64 hex digits. Raises OSError."""
     return hash_file(path, "sha256")

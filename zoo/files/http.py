@@ -42,9 +42,13 @@ class TransferFailed(Exception):
     It is never raised outside zoo.files.download and zoo.files.fetch_bytes, which retry or raise a DownloadError.
     """
 
-    def __init__(self, reason: str, *, can_retry: bool = False, headers: Message | None = None) -> None:
+    def __init__(
+        self, reason: str, *, can_retry: bool = False, is_outage: bool = False, headers: Message | None = None
+    ) -> None:
         super().__init__(reason)
         self.can_retry = can_retry
+        #: Whether the server could not be reached or could not answer, so that nothing is known about the file.
+        self.is_outage = is_outage
         #: The headers of the server's refusal, which may say when to try again.
         self.headers = headers
 
@@ -71,7 +75,8 @@ class Response:
                 left -= len(chunk)
                 yield chunk
         except (OSError, HTTPException) as error:
-            raise TransferFailed(f"the transfer was interrupted ({_describe(error)})", can_retry=True) from error
+            reason = f"the transfer was interrupted ({_describe(error)})"
+            raise TransferFailed(reason, can_retry=True, is_outage=True) from error
         if left and self.length is not None:
             raise TransferFailed(f"the transfer was cut off {left:,} bytes before the end", can_retry=True)
 
@@ -194,7 +199,9 @@ def _explain_status(error: HTTPError) -> TransferFailed:
     }
     reason = known.get(error.code) or str(error.reason).partition("\n")[0]
     can_retry = error.code >= 500 or error.code in (408, 429)
-    return TransferFailed(f"HTTP {error.code}: {reason}", can_retry=can_retry, headers=error.headers)
+    return TransferFailed(
+        f"HTTP {error.code}: {reason}", can_retry=can_retry, is_outage=can_retry, headers=error.headers
+    )
 
 
 def _explain_connection(error: Exception) -> TransferFailed:
@@ -203,10 +210,13 @@ def _explain_connection(error: Exception) -> TransferFailed:
     if isinstance(cause, ssl.SSLError):
         return TransferFailed(f"no secure connection ({reason}); check for a proxy and the system clock")
     if isinstance(cause, ConnectionRefusedError):
-        return TransferFailed("the connection was refused; the server may be down, or you need a proxy (HTTPS_PROXY)")
+        reason = "the connection was refused; the server may be down, or you need a proxy (HTTPS_PROXY)"
+        return TransferFailed(reason, is_outage=True)
     if isinstance(cause, (ConnectionError, TimeoutError)):
-        return TransferFailed(f"the connection was lost ({reason})", can_retry=True)
-    return TransferFailed(f"the server cannot be reached ({reason}); this machine may be offline")
+        return TransferFailed(f"the connection was lost ({reason})", can_retry=True, is_outage=True)
+    # An address that is not valid raises errors of other types.
+    is_outage = isinstance(cause, OSError) and not isinstance(cause, URLError)
+    return TransferFailed(f"the server cannot be reached ({reason}); this machine may be offline", is_outage=is_outage)
 
 
 def _check_redirect(old: str, new: str) -> None:

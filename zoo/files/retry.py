@@ -67,7 +67,8 @@ def _choose_wait(failure: TransferFailed, number: int) -> int:
     asked = read_retry_after(failure.headers) if failure.headers else 0
     if asked > RETRY_SECONDS.read():
         raise TransferFailed(
-            f"{failure}; the server asks to wait {RETRY_SECONDS.explain(asked)}, or try again later"
+            f"{failure}; the server asks to wait {RETRY_SECONDS.explain(asked)}, or try again later",
+            is_outage=failure.is_outage,
         ) from failure
     return max(asked, min(1 << (number - 1), RETRY_SECONDS.read()))
 

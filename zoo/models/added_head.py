@@ -7,7 +7,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from zoo.errors import PluginError
-from zoo.models.output_field import describe_output, select_field
+from zoo.models.output_field import describe_output, list_tensor_fields, select_field
 from zoo.plugin import BackboneSpec
 
 
@@ -44,12 +44,22 @@ def add_head(backbone: BackboneSpec, model: nn.Module) -> nn.Module:
 def _run_head(
     name: str, width: int, field: str | None, model: nn.Module, _inputs: object, output: object
 ) -> Tensor:  # fmt: skip
-    features = output if field is None else select_field(field, model, output)
+    features = output if field is None else select_field(field, model, output, "features")
     if not isinstance(features, Tensor) or features.ndim != 2 or features.shape[1] != width:
         raise PluginError(
             f"features={width} does not match {type(model).__name__}, which returns {describe_output(features)} "
-            f"instead of features of shape (N, {width}); correct features, or declare output_field. If the model "
-            "returns a tuple, register a hook in build."
+            f"instead of features of shape (N, {width}); {_advise(features)}."
         )
     logits: Tensor = model.get_submodule(name)(features)
     return logits
+
+
+def _advise(found: object) -> str:
+    """Return what to declare for a model that returns something else than features of the declared shape."""
+    if isinstance(found, Tensor) and found.ndim == 2:
+        return f"declare features={found.shape[1]}"
+    if isinstance(found, Tensor):
+        return "register a hook in build that pools them"
+    if list_tensor_fields(found):
+        return "declare the one that holds the features as output_field"
+    return "register a hook in build that returns the features"

@@ -158,7 +158,8 @@ def _get_module(backbone: BackboneSpec, model: nn.Module, path: str) -> nn.Modul
         last = ", ".join(layers[-3:]) or "none"
         raise PluginError(
             f"{backbone.name} declares the head or classifier {path!r}, but its model has no such layer; "
-            f"its last linear or convolutional layers are {last}."
+            f"its last linear or convolutional layers are {last}. If the model has no head and returns features, "
+            "declare their number in features."
         ) from error
 
 

@@ -32,8 +32,14 @@ def _return_field(field: str, model: nn.Module, _inputs: object, output: object)
     return select_field(field, model, output)
 
 
-def select_field(field: str, model: nn.Module, output: object) -> Tensor:
+def select_field(field: str, model: nn.Module, output: object, what: str = "logits") -> Tensor:
     """Return one field of what a model returned.
+
+    Args:
+        field: The name of the field.
+        model: The model, for errors.
+        output: What it returned.
+        what: What the field should hold, for errors.
 
     Raises:
         PluginError: If the output has no such field, or if it is not a tensor. The message lists the fields that are.
@@ -52,7 +58,7 @@ def select_field(field: str, model: nn.Module, output: object) -> Tensor:
         )
     raise PluginError(
         f"output_field={field!r} is not a tensor in the output of {type(model).__name__}, {describe_output(output)}; "
-        "declare the field that holds the logits."
+        f"declare the field that holds the {what}."
     )
 
 

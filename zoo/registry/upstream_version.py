@@ -17,11 +17,11 @@ def list_version_notes(backbone: BackboneSpec) -> Iterator[str]:
     (distribution,) = list_upstream(backbone.upstream)
     installed = find_installed(distribution)
     if installed is None:
-        wanted = distribution if _is_exact(backbone.upstream) else f"'{backbone.upstream}'"
+        wanted = distribution if is_exact(backbone.upstream) else f"'{backbone.upstream}'"
         yield f"{backbone.name} needs {distribution}, which is not installed; pip install {wanted}."
         return
     if not is_declared(backbone.upstream, installed):
-        declared = backbone.upstream.replace("==", " ") if _is_exact(backbone.upstream) else backbone.upstream
+        declared = backbone.upstream.replace("==", " ") if is_exact(backbone.upstream) else backbone.upstream
         yield (
             f"{backbone.name} was declared for {declared}, but {installed} is installed; "
             f"run `zoo check {backbone.name}` to verify it."
@@ -46,7 +46,7 @@ def is_declared(upstream: str, installed: str) -> bool:
     Raises:
         PluginError: If the range is not valid.
     """
-    if _is_exact(upstream):
+    if is_exact(upstream):
         # A patch release does not change architectures, and a build such as 2.15.0+cpu is the same version.
         return _read_minor(installed) == _read_minor(upstream.partition("==")[2])
     # Importing it takes 50 ms, and few backbones declare a range.
@@ -70,7 +70,7 @@ def describe_installed(backbone: BackboneSpec) -> str:
     return ""
 
 
-def _is_exact(upstream: str) -> bool:
+def is_exact(upstream: str) -> bool:
     """Return whether exactly one version is declared, rather than a range."""
     (distribution,) = list_upstream(upstream)
     declared = upstream.removeprefix(distribution)

@@ -17,7 +17,8 @@ from zoo.files.schema import Run
 from zoo.models.blocks import list_blocks, list_stages
 from zoo.models.build import build_model
 from zoo.models.head import Head, get_head, replace_head
-from zoo.models.inspect import Inspection, Layout, make_inspection, trace_image
+from zoo.models.inspect import Layout, make_inspection, trace_image
+from zoo.models.inspected import Inspection
 from zoo.models.layout import find_blocks, find_head
 from zoo.models.meta_device import build_on_meta
 from zoo.models.own.own_network import open_own

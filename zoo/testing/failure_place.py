@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from zoo.plugin import BackboneSpec
+from zoo.registry.plugins.place import find_place
 from zoo.testing.plugin_under_test import PluginUnderTest
 from zoo.testing.promises import Check
-from zoo.testing.results.place import find_function, find_place
+from zoo.testing.results.place import find_function
 
 #: Checks of what a spec declares as data: the place is that of the spec.
 _OF_SPEC = (

@@ -66,6 +66,8 @@ CHECKS: tuple[Check, ...] = (
     Check("plugin.hooks", "static", "every hook has a valid name, the `@hookimpl` marker and valid arguments",
           ("plugin.api",)),
     Check("plugin.listed", "static", "the listing hooks return specs", ("plugin.hooks",)),
+    Check("plugin.version", "static", "`ZOO_API` is a version that has everything that the backbones declare",
+          ("plugin.listed",)),
     Check("plugin.names", "static", "no name is listed twice, ignoring case", ("plugin.listed",)),
     Check("plugin.datasets", "static", "every DatasetSpec is valid", ("plugin.listed",)),
     Check("plugin.sources", "static", "every SourceSpec is valid, and its prefix begins with the namespace",
@@ -110,6 +112,10 @@ CHECKS: tuple[Check, ...] = (
     Check("build.upstream", "meta",
           "where zoo cannot be imported, the constructor builds a network with the same tensor names and shapes, "
           "except for a head that zoo adds",
+          ("head.found", "spec.input")),
+    Check("build.files", "meta",
+          "`run_files` returns the content of valid JSON files; if they are files of transformers, it builds a network "
+          "with the same tensor names and shapes from them",
           ("head.found", "spec.input")),
     Check("forward.smallest", "meta", "images of min_size also produce logits, including in training mode",
           (*_HEAD, "spec.capabilities")),

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from zoo.errors import PluginError
 from zoo.plugin import BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec
-from zoo.testing.results.place import find_place
+from zoo.registry.plugins.place import find_place
 
 SPECS = {spec.__name__: spec for spec in (BackboneSpec, BlockSpec, DatasetSpec, InputSpec, WeightsSpec)}
 MISSPELLED = re.compile(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'")

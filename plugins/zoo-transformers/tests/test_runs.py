@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 import safetensors.torch
 import torch
 from PIL import Image
 
+from zoo.testing import Scope, check_backbone, examine
 from zoo_transformers.building import Upstream
 from zoo_transformers.catalog import packaged_catalog
 
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from loopback_hub import LoopbackHub
-    from zoo.plugin import InputSpec
+    from zoo.plugin import BackboneSpec, InputSpec
     from zoo_transformers.architecture import Architecture
 
+Spec = TypeVar("Spec")
 #: Loads a run folder with transformers alone, and prints what differs from the model, and the logits of an image.
 LOAD = """
 import json, sys
@@ -99,6 +101,33 @@ def test_transformers_loads_the_files_of_a_run_strictly(name: str, tmp_path: Pat
     assert all(torch.equal(loaded.state_dict()[name], tensor) for name, tensor in model.state_dict().items())
 
 
+def judge_files(spec: BackboneSpec, **changes: object) -> tuple[str, str]:
+    """Return the result of the conformance kit for the files of a run; ``changes`` are keys of the configuration."""
+
+    def run_files(classes: object, given: InputSpec) -> object:
+        files = spec.run_files(classes, given)
+        return {**files, "config.json": {**files["config.json"], **changes}}
+
+    scope, plugin = Scope("meta", "build.files"), examine("transformers")
+    results = check_backbone(plugin, change(spec, run_files=run_files), scope)
+    return next((result.status, result.reason) for result in results if result.check == "build.files")
+
+
+def test_the_kit_builds_the_network_of_a_run_with_transformers() -> None:
+    spec = packaged_catalog().backbones["resnet-18"]
+    assert judge_files(spec) == ("pass", "")
+    status, reason = judge_files(spec, embedding_size=32)
+    assert status == "fail"
+    assert reason.startswith("transformers builds a different network from the files of run_files: ")
+    status, reason = judge_files(spec, id2label={"0": "a", "1": "b"})
+    assert status == "fail"
+    assert reason.startswith("with the files of run_files, the classes in transformers are ['a', 'b'], not ['cat'")
+    status, reason = judge_files(spec, model_type="rasnet")
+    assert status == "fail"
+    assert reason.startswith("with the files of run_files, transformers raises ValueError: ")
+    assert "return files that it can load" in reason
+
+
 def test_the_image_processor_of_a_run_prepares_images_like_the_run(tmp_path: Path) -> None:
     import transformers
 
@@ -130,7 +159,7 @@ def test_an_input_that_no_image_processor_prepares_leaves_out_the_file() -> None
     assert spec.run_files(("a",), change(spec.input, crop="border")).keys() == {"config.json"}
 
 
-def change(given: InputSpec, **changes: object) -> InputSpec:
+def change(given: Spec, **changes: object) -> Spec:
     from dataclasses import replace
 
     return replace(given, **changes)

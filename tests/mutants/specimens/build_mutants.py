@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import random
 import socket
 import threading
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specimens.good import INPUT, declare_masked, declare_tokens, declare_weights
@@ -40,9 +42,29 @@ def connects_without_an_error(_model: Any, _torch: Any) -> None:
         connection.connect_ex(("localhost", 9))
 
 
-@built({"build.meta": "cannot be built: ValueError: no such depth ("})
+@built({"build.meta": "); correct this line; build(None) must return the network with random weights"})
 def raises(_model: Any, _torch: Any) -> None:
     raise ValueError("no such depth")
+
+
+@built({"build.meta": "add the distribution that contains upstream_of_nobody to the dependencies in pyproject.toml"})
+def imports_what_is_missing(_model: Any, _torch: Any) -> None:
+    importlib.import_module("upstream_of_nobody")
+
+
+@built({"build.meta": "correct the name in this line, or require a version of upstream that has it"})
+def uses_a_missing_name(_model: Any, torch: Any) -> None:
+    torch.nn.Conv7d(3, 8, 3)
+
+
+@built({"build.meta": "correct the arguments in this line; zoo calls build(tag), where tag is None for random"})
+def passes_an_unknown_argument(_model: Any, torch: Any) -> None:
+    torch.nn.Linear(3, outputs=4)
+
+
+@built({"build.meta": "build must not read files outside the plugin's package; add the file to the package"})
+def reads_a_missing_file(_model: Any, _torch: Any) -> None:
+    Path("/absent/config.json").read_text()
 
 
 @built({"build.meta": "do not read tensor values, which tensors on the meta device lack, or declare"})
@@ -50,7 +72,7 @@ def reads_values(model: Any, _torch: Any) -> None:
     assert model.stem[0].weight.mean().item() < 1
 
 
-@built({"build.meta": "its build returns a OrderedDict, not an nn.Module"})
+@built({"build.meta": "its build returns a OrderedDict, not an nn.Module (/"})
 def is_not_a_module(model: Any, _torch: Any) -> nn.Module:
     return model.state_dict()  # type: ignore[no-any-return]  # the fault
 

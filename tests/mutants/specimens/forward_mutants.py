@@ -36,7 +36,7 @@ declared(
 
 declared(
     "wrong-num-classes",
-    {"forward.logits": "it returns (2, 10) for two images; forward() must return logits of shape (2, 1000)"},
+    {"forward.logits": "must return logits of shape (2, 1000). Its head has 10 outputs, so declare num_classes=10"},
     lambda: {"num_classes": 1000},
 )
 declared(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -190,6 +190,11 @@ def convert(_tag: str, tensors: Mapping[str, Any], model: nn.Module) -> dict[str
     return {name if name in known else "stem.0.weight": tensor for name, tensor in tensors.items()}
 
 
+def describe_run(classes: Sequence[str], given: InputSpec) -> dict[str, dict[str, Any]]:
+    """Return the file with which a library would load the folder of a run."""
+    return {"config.json": {"classes": list(classes), "size": given.size[1]}}
+
+
 def make_images(folder: Path) -> None:
     from PIL import Image
 
@@ -222,6 +227,7 @@ def zoo_backbones() -> Iterator[BackboneSpec]:
     yield declare_squeeze("good/squeeze")
     yield declare_fields(
         "good/fields",
+        run_files=describe_run,
         constructor="specimens.networks.FieldNet(num_classes={num_classes})",
         supports=("image_sizes", "bf16", "gradient_checkpointing", "export"),
     )

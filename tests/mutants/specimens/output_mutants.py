@@ -17,29 +17,54 @@ from zoo.plugin import BlockSpec
 
 declared(
     "tower-with-another-number-of-features",
-    {"head.added": "features=16 does not match TowerNet, which returns a tensor of shape (2, 12) instead of features"},
+    {
+        "head.added": "TowerNet, which returns a tensor of shape (2, 12) instead of features of shape (N, 16); declare "
+        "features=12 ("
+    },
     lambda: {"features": 16},
     of=declare_tower,
 )
 declared(
     "tower-that-returns-a-mapping",
-    {"head.added": "which returns a dict with the tensors features (2, 12), images (2, 3, 16, 16) instead of features"},
+    {"head.added": "of shape (N, 12); declare the one that holds the features as output_field"},
     lambda: {"output_field": None},
     of=declare_field_tower,
 )
 declared(
     "tower-with-a-wrong-output-field",
-    {"head.added": "output_field='pooled' is not a tensor in the output of FieldTowerNet, a dict with the tensors"},
+    {"head.added": "features (2, 12), images (2, 3, 16, 16); declare the field that holds the features"},
     lambda: {"output_field": "pooled"},
     of=declare_field_tower,
 )
 
 
-@built({"head.added": "which returns a tensor of shape (2, 1, 12) instead of features of shape (N, 12)"}, declare_tower)
+@built(
+    {"head.added": "(2, 1, 12) instead of features of shape (N, 12); register a hook in build that pools them"},
+    declare_tower,
+)
 def returns_tokens(model: Any, _torch: Any) -> None:
     model.add("classifier", lambda features: features[:, None])
 
 
+declared(
+    "tower-without-features",
+    {
+        "forward.logits": "logits of shape (2, 10). If these are features, because the model has no head, declare "
+        "features=12, and in head the name of the layer that zoo adds ",
+        "head.found": "are layer1.0, layer2.0, classifier.0. If the model has no head and returns features, declare",
+    },
+    lambda: {"features": None, "num_classes": 10},
+    of=declare_tower,
+)
+declared(
+    "tower-of-objects-without-features",
+    {
+        "forward.logits": "If the model has no head, declare the one that holds the features, and their number in",
+        "head.found": "its model has no such layer",
+    },
+    lambda: {"features": None, "output_field": None},
+    of=declare_field_tower,
+)
 declared(
     "tower-with-a-name-that-exists",
     {"build.meta": "has no head, but its TowerNet already has 'classifier'; declare another name in head"},
@@ -78,7 +103,7 @@ declared(
 )
 declared(
     "tower-with-logits-of-other-weights",
-    {"weights.golden": "not [1.0, 2.0]; the file is not the intended one"},
+    {"weights.golden": "output the features [8.0229, 0.0], not [1.0, 2.0]; the file is not the intended one"},
     lambda: {"weights": (declare_tower_weights(logits=(1.0, 2.0)),)},
     of=declare_tower,
 )

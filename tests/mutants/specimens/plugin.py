@@ -15,6 +15,7 @@ from specimens import (  # noqa: F401  # each registers its mutants
     input_mutants,
     learn_mutants,
     output_mutants,
+    run_files_mutants,
     spec_mutants,
     weights_mutants,
 )

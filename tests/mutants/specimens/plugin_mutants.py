@@ -148,6 +148,14 @@ PLUGIN_MUTANTS = {
     "has-a-future-api-version": PluginMutant(
         {"plugin.api": "written for plugin API 3, but this zoo accepts 1 and 2"}, GOOD + "\nZOO_API = 3\n"
     ),
+    "uses-a-field-of-a-newer-version": PluginMutant(
+        {
+            "plugin.version": "ZOO_API is 1, but NAMESPACE/net uses first_conv, a range of versions in upstream, which "
+            "version 2 added; declare ZOO_API = 2 ("
+        },
+        GOOD.replace("ZOO_API = 2", "ZOO_API = 1")
+        + hook("yield declare_conv('NAMESPACE/net', first_conv='stem.0', upstream='click>=8')"),
+    ),
     "misspells-a-hook": PluginMutant(
         {"plugin.hooks": "zoo_backbone is not a hook; the hooks are zoo_backbones,"},
         GOOD + hook("yield declare_conv('NAMESPACE/net')", name="zoo_backbone"),

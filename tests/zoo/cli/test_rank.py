@@ -40,7 +40,9 @@ def test_the_table_ends_with_the_suggestion(
     assert titles.split() == TITLES
     assert first.split()[:2] == ["1", f"acme/{candidate}"]
     assert second.split()[:3] == ["-", "acme/net", "-"]
-    assert sentence.startswith(f"fine-tune acme/{candidate} (first in the ranking, best by linear probe, ")
+    assert sentence.startswith(
+        f"fine-tune acme/{candidate} (first in the ranking, best by nearest neighbors, best by linear probe, "
+    )
 
 
 def test_json_is_an_array_of_records(

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 import zoo
 from zoo.errors import NameNotFound, OptionError
-from zoo.models.inspect import Inspection, ModuleInfo
-from zoo.plugin import BackboneSpec
+from zoo.models.inspected import Inspection, ModuleInfo
+from zoo.plugin import BackboneSpec, BlockSpec
 from zoo.registry.plugins.load import Plugin
 from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import RegistryToml
@@ -74,6 +74,57 @@ def test_depth_limits_the_levels(registry: Registry) -> None:
 def test_an_unknown_block_is_an_error_that_lists_the_blocks(registry: Registry) -> None:
     with pytest.raises(NameNotFound, match=r"no block 'layer9'; the blocks .* are stem, layer1, layer2, hidden"):
         inspect("net", train="from:layer9", registry=registry)
+
+
+class Tokens(nn.Module):
+    """A network with a parameter of its own, and with one that belongs to its head but to no layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.zeros(1, 4))
+        self.scale = nn.Parameter(torch.ones(()), requires_grad=False)
+        self.stem = nn.Linear(4, 4)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.stem(images.mean((2, 3)) + self.token)) * self.scale
+        return logits
+
+
+def test_a_parameter_that_belongs_to_no_child_has_a_line_of_its_own() -> None:
+    found = inspect(Tokens(), size=(4, 8, 8))
+    assert [(own.path, own.shape, own.params, own.trainable) for own in found.root.parameters] == [
+        ("token", (1, 4), 4, 4),
+        ("scale", (), 1, 0),
+    ]
+    assert [info.parameters for info in found.root.children] == [(), ()]
+    lines = [line.split() for line in found.list_lines()]
+    assert [line[0] for line in lines[2:]] == ["(network)", "token", "scale", "stem", "head"]
+    assert lines[3][:5] == ["token", "Parameter", "1x4", "4", "trainable"]
+    assert lines[4][:4] == ["scale", "Parameter", "1", "frozen"]
+
+
+def test_a_parameter_of_its_own_has_a_block_or_belongs_to_the_head(acme: BackboneSpec) -> None:
+    def build(_tag: str | None) -> nn.Module:
+        return Tokens()
+
+    spec = replace(
+        acme,
+        build=build,
+        head=("head",),
+        head_parameters=("scale",),
+        blocks=(BlockSpec("stem", ("stem", "token")),),
+        classifier=None,
+        input=replace(acme.input, size=(4, 8, 8), mean=(0.5,) * 4, std=(0.5,) * 4),
+        first_conv=None,
+        supports=(),
+    )
+    plugin = Plugin("acme", "zoo-acme", "1.0", backbones=(spec,))
+    found = inspect("net", registry=Registry([plugin], RegistryToml()))
+    assert [(own.path, own.block, own.is_head) for own in found.root.parameters] == [
+        ("token", "stem", False),
+        ("scale", None, True),
+    ]
 
 
 class Odd(nn.Module):

@@ -55,7 +55,7 @@ def build_upstream_files(backbone: BackboneSpec, header: Header) -> Mapping[str,
         found = ", ".join(map(repr, files)) if isinstance(files, Mapping) else type(files).__name__
         raise PluginError(f"{failed}: it returns {found}; return a mapping of {' and '.join(NAMES)} to their content.")
     try:
-        json.dumps(dict(files))
+        json.dumps(dict(files), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise PluginError(f"{failed}: it returns values that JSON does not have: {error}.") from error
     return files

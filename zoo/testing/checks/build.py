@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from zoo.errors import PluginError
 from zoo.models.build import build_model
 from zoo.models.head import is_below_any
 from zoo.models.meta_device import build_on_meta
@@ -16,12 +17,15 @@ from zoo.models.untrained import list_fixed
 from zoo.models.weights.choose import input_for
 from zoo.plugin.capabilities import needs_cpu
 from zoo.plugin.constructor import list_lines
+from zoo.registry.plugins.place import find_definition
+from zoo.runs.folder import CONFIG
 from zoo.testing.backbone_under_test import BackboneUnderTest
 from zoo.testing.checks.forward import expect_logits
 from zoo.testing.declared_parameters import list_declared
 from zoo.testing.isolation.constructors import build_without_zoo
 from zoo.testing.isolation.side_effects import watch_side_effects
 from zoo.testing.results.result import CheckFailed, NotApplicable, describe_with_place
+from zoo.testing.run_files import build_with_transformers, call_run_files
 from zoo.testing.suggestions import shorten
 
 #: Number of classes for ``build.upstream``; it must differ from ``num_classes`` of the network as built.
@@ -39,7 +43,7 @@ def offline(backbone: BackboneUnderTest) -> None:
             f"building connects to {effects.connections[0]}; declare weights as a WeightsSpec instead.", effects.place
         )
     if needs_cpu(backbone.spec) and effects.error is not None:
-        raise CheckFailed(f"{str(effects.error).rstrip('.')}; fix the builder.") from effects.error
+        raise CheckFailed(f"{_add_advice(effects.error)}.") from effects.error
 
 
 def meta(backbone: BackboneUnderTest) -> None:
@@ -55,13 +59,34 @@ def meta(backbone: BackboneUnderTest) -> None:
     _, effects = backbone.building
     if effects.error is not None:
         message = str(effects.error).rstrip(".")
-        has_read = "meta" in message
-        advice = (
-            "do not read tensor values, which tensors on the meta device lack, or declare unsupported={'meta': why}"
-            if has_read
-            else "fix the builder"
-        )
-        raise CheckFailed(f"{message}; {advice}.") from effects.error
+        if "meta" in message.removeprefix(backbone.spec.name):
+            advice = (
+                "do not read tensor values, which tensors on the meta device lack, or declare unsupported={'meta': why}"
+            )
+            message = f"{message}; {advice}"
+        else:
+            message = _add_advice(effects.error)
+        raise CheckFailed(f"{message}.") from effects.error
+
+
+def _add_advice(error: Exception) -> str:
+    """Return the message of an error that ``build`` raised, with what to change."""
+    message, cause = str(error).rstrip("."), error.__cause__
+    if cause is None and isinstance(error, PluginError):  # the model is not the declared one
+        return message if ";" in message else f"{message}; return the model itself"
+    return f"{message}; {_advise(cause or error)}"
+
+
+def _advise(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return f"add the distribution that contains {error.name} to the dependencies in pyproject.toml, and install it"
+    if isinstance(error, (ImportError, AttributeError)):
+        return "correct the name in this line, or require a version of upstream that has it in pyproject.toml"
+    if isinstance(error, TypeError):
+        return "correct the arguments in this line; zoo calls build(tag), where tag is None for random weights"
+    if isinstance(error, (FileNotFoundError, PermissionError)):
+        return "build must not read files outside the plugin's package; add the file to the package"
+    return "correct this line; build(None) must return the network with random weights"
 
 
 def fresh(backbone: BackboneUnderTest) -> None:
@@ -140,6 +165,23 @@ def upstream(backbone: BackboneUnderTest) -> None:
         raise CheckFailed(
             f"its constructor builds a different network in line {line}, {lines[line - 1]!r}: {shorten(odd)} differ; "
             "correct the constructor."
+        )
+
+
+def files(backbone: BackboneUnderTest) -> None:
+    """Call ``run_files`` for two classes, and let transformers build the network from the files if they are its own."""
+    spec = backbone.spec
+    if spec.run_files is None:
+        raise NotApplicable("it declares no run_files")
+    written = call_run_files(spec)
+    if "model_type" not in written.get(CONFIG, {}):
+        return
+    ours, _ = backbone.attach_heads(CLASSES)
+    found, wanted = build_with_transformers(written, on_meta_device=not needs_cpu(spec)), _list_shapes(ours)
+    if odd := sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)):
+        raise CheckFailed(
+            f"transformers builds a different network from the files of run_files: {shorten(odd)} differ; correct the "
+            f"configuration{find_definition(spec.run_files)}."
         )
 
 

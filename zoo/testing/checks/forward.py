@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from zoo.errors import PluginError
 from zoo.models.output_field import describe_output, list_tensor_fields
+from zoo.registry.plugins.place import find_place
 from zoo.testing.backbone_under_test import BackboneUnderTest, all_differ, generate_images
-from zoo.testing.results.place import find_place
 from zoo.testing.results.result import CheckFailed, NotApplicable
 
 #: Largest difference between kernels for different batch sizes, as a fraction of the largest logit.
@@ -32,12 +32,42 @@ def logits(backbone: BackboneUnderTest) -> None:
     found = tuple(output.shape) if isinstance(output, Tensor) else describe_output(output)
     if list_tensor_fields(output):
         raise CheckFailed(
-            f"in eval mode, it returns {found} for two images; declare the one that holds the logits as output_field."
+            f"in eval mode, it returns {found} for two images; declare the one that holds the logits as output_field. "
+            "If the model has no head, declare the one that holds the features, and their number in features."
         )
     if found != wanted:
         raise CheckFailed(
             f"in eval mode, it returns {found} for two images; forward() must return logits of shape {wanted}."
+            f"{_advise(backbone, output)}"
         )
+
+
+def _advise(backbone: BackboneUnderTest, output: object) -> str:
+    """Return what to declare if the classes are declared wrong, or if the model returns features; else nothing."""
+    if not isinstance(output, Tensor):
+        return ""
+    outputs = _count_outputs(backbone)
+    if output.ndim == 2 and outputs == output.shape[1]:
+        return f" Its head has {outputs} outputs, so declare num_classes={outputs}."
+    if outputs == backbone.spec.num_classes:
+        return ""
+    if output.ndim == 2:
+        return (
+            f" If these are features, because the model has no head, declare features={output.shape[1]}, and in head "
+            "the name of the layer that zoo adds."
+        )
+    return (
+        " If these are features, because the model has no head, register a hook in build that pools them, and declare "
+        "their number in features."
+    )
+
+
+def _count_outputs(backbone: BackboneUnderTest) -> int | None:
+    """Return the number of outputs of the declared head, or None if there is no such layer."""
+    try:
+        return len(backbone.meta.get_parameter(f"{backbone.head.paths[0]}.weight"))
+    except (PluginError, AttributeError):  # head.found reports it
+        return None
 
 
 def smallest(backbone: BackboneUnderTest) -> None:

@@ -9,12 +9,11 @@ from torch import Tensor
 
 from zoo.models.weights.choose import input_for
 from zoo.plugin import BackboneSpec, InputSpec
-from zoo.registry.plugins.place import find_definition
+from zoo.registry.plugins.place import find_definition, find_place
 from zoo.testing.backbone_under_test import BackboneUnderTest
 from zoo.testing.inputs.cause import describe_cause
 from zoo.testing.inputs.parity import Prepared, Preprocess, prepare_upstream
 from zoo.testing.isolation.side_effects import SideEffects, watch_side_effects
-from zoo.testing.results.place import find_place
 from zoo.testing.results.result import CheckFailed, NotApplicable
 
 #: Number of channels of a photo.

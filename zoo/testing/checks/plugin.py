@@ -18,6 +18,7 @@ from zoo.registry.plugins.discovery import FIRST_PARTY, GROUP
 from zoo.registry.plugins.listed import Listed, leave_out_unusable_prefixes
 from zoo.registry.registry import Registry
 from zoo.registry.registry_toml import RegistryToml
+from zoo.testing.newer_fields import VERSION, list_newer
 from zoo.testing.plugin_under_test import PluginUnderTest
 from zoo.testing.results.place import PLACE, find_function
 from zoo.testing.results.result import CannotCheck, CheckFailed, NotApplicable, describe_with_place
@@ -99,6 +100,21 @@ def hooks(plugin: PluginUnderTest) -> None:
 def listed(plugin: PluginUnderTest) -> None:
     """Call ``zoo_backbones``, ``zoo_datasets`` and ``zoo_data_sources``."""
     _raise_fault(plugin, "plugin.listed")
+
+
+def version(plugin: PluginUnderTest) -> None:
+    """Compare ``ZOO_API`` with what the backbones declare. An older zoo would accept the plugin, and then fail."""
+    declared = getattr(plugin.module, "ZOO_API", VERSION)
+    if declared >= VERSION:
+        return
+    if newer := [(backbone, found) for backbone in plugin.backbones if (found := list_newer(backbone))]:
+        backbone, found = newer[0]
+        more = f", and so do {len(newer) - 1} more backbones" if len(newer) > 1 else ""
+        raise CheckFailed(
+            f"ZOO_API is {declared}, but {backbone.name} uses {', '.join(found)}, which version {VERSION} added{more}; "
+            f"declare ZOO_API = {VERSION}.",
+            plugin.made.find_place(backbone),
+        )
 
 
 def names(plugin: PluginUnderTest) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import DownloadError, WeightsError
-from zoo.files.download import is_offline
+from zoo.files.download import is_offline, is_outage
 from zoo.models.build import build_backbone, build_model
 from zoo.models.head import get_head, is_below, is_below_any
 from zoo.models.weights.choose import WeightsSource, input_for
@@ -32,15 +32,28 @@ USERS_ADVICE = re.compile(r"\. [^.]*, or save the file yourself as .*|; [^;]*$|\
 
 
 def fetched(backbone: BackboneUnderTest) -> None:
-    """Fetch all weights into the cache, and compare the pinned digests."""
-    for published in _list_weights(backbone):
-        try:
-            read_initial_tensors(_get_source(published), Silent())
-        except WeightsError as error:
-            if isinstance(error, DownloadError) and is_offline():
-                raise CannotCheck(f"ZOO_OFFLINE is set, and weights {published.tag} are not on this machine") from error
-            fault = USERS_ADVICE.sub("", str(error))
-            raise CheckFailed(f"weights {published.tag}: {fault}; fix url, member, the digest or the file.") from error
+    """Fetch all weights into the cache, and compare the pinned digests.
+
+    Weights whose server cannot be reached do not hide a fault of other weights.
+    """
+    lacking = [lack for published in _list_weights(backbone) if (lack := _fetch(published))]
+    if lacking:
+        more = f" (and {len(lacking) - 1} more)" if len(lacking) > 1 else ""
+        raise CannotCheck(f"{lacking[0]}{more}")
+
+
+def _fetch(published: WeightsSpec) -> str | None:
+    """Fetch weights; return why that is not possible at the moment, or None if they are on this machine."""
+    try:
+        read_initial_tensors(_get_source(published), Silent())
+    except WeightsError as error:
+        if isinstance(error, DownloadError) and is_offline():
+            return f"ZOO_OFFLINE is set, and weights {published.tag} are not on this machine"
+        fault = USERS_ADVICE.sub("", str(error))
+        if isinstance(error, DownloadError) and is_outage(error):
+            return f"weights {published.tag} are not on this machine: {fault}"
+        raise CheckFailed(f"weights {published.tag}: {fault}; fix url, member, the digest or the file.") from error
+    return None
 
 
 def converted(backbone: BackboneUnderTest) -> None:
@@ -142,9 +155,13 @@ def golden(backbone: BackboneUnderTest) -> None:
         if published.logits:
             _expect_logits(backbone, published)
     if undeclared:
-        tags = ", ".join(published.tag for published in undeclared)
+        tags, first = ", ".join(published.tag for published in undeclared), undeclared[0].tag
         found = tuple(round(value, 4) for value in _predict(backbone, undeclared[0])[1][:4].tolist())
-        raise NotApplicable(f"it declares no logits for {tags}; the logits of {undeclared[0].tag} are {found}")
+        if backbone.spec.features is None:
+            raise NotApplicable(f"it declares no logits for {tags}; the logits of {first} are {found}")
+        raise NotApplicable(
+            f"it declares no logits for {tags}; without a head, these are features, and those of {first} are {found}"
+        )
 
 
 def _expect_logits(backbone: BackboneUnderTest, published: WeightsSpec) -> None:
@@ -152,8 +169,9 @@ def _expect_logits(backbone: BackboneUnderTest, published: WeightsSpec) -> None:
     found = _predict(backbone, published)[1][: len(wanted)]
     if found.shape != wanted.shape or not are_close(found, wanted, GOLDEN_TOLERANCE):
         shown = [round(value, 4) for value in found.tolist()]
+        what = "" if backbone.spec.features is None else "the features "
         raise CheckFailed(
-            f"weights {published.tag} output {shown}, not {list(published.logits)}; "
+            f"weights {published.tag} output {what}{shown}, not {list(published.logits)}; "
             "the file is not the intended one, or build or convert has changed."
         )
 

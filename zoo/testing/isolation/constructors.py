@@ -27,8 +27,24 @@ Shapes = Mapping[str, tuple[int, ...]]
 _processes: dict[str, subprocess.Popen[bytes]] = {}
 
 
+class LinesFailed(Exception):
+    """The lines failed; the message says how and where."""
+
+
 def build_without_zoo(lines: Sequence[str], *, on_meta_device: bool) -> Shapes:
-    """Run the lines of a constructor where zoo cannot be imported.
+    """Run the lines of a constructor where zoo cannot be imported, as `run_without_zoo` does.
+
+    Raises:
+        CheckFailed: If the lines fail. The message names the line.
+    """
+    try:
+        return run_without_zoo(lines, on_meta_device=on_meta_device)
+    except LinesFailed as failure:
+        raise CheckFailed(f"its constructor {failure}; correct the constructor.") from failure
+
+
+def run_without_zoo(lines: Sequence[str], *, on_meta_device: bool) -> Shapes:
+    """Run lines that build a network where zoo cannot be imported.
 
     Args:
         lines: Lines of Python that assign ``model``.
@@ -38,7 +54,7 @@ def build_without_zoo(lines: Sequence[str], *, on_meta_device: bool) -> Shapes:
         The shapes of the network's parameters and buffers, keyed by their names.
 
     Raises:
-        CheckFailed: If the lines fail. The message names the line.
+        LinesFailed: If the lines fail. The message names the line.
     """
     answer = _ask({"lines": [*lines], "meta": on_meta_device})
     if "shapes" in answer:
@@ -47,7 +63,7 @@ def build_without_zoo(lines: Sequence[str], *, on_meta_device: bool) -> Shapes:
     where = f" in line {number}, {line!r}" if number else ""
     place = "".join(f" ({place})" for place in answer.get("place", ()))
     needs_zoo = "; the constructor must work where zoo is not installed" if "'zoo" in answer["error"] else ""
-    raise CheckFailed(f"its constructor {answer['error']}{where}{place}{needs_zoo}; correct the constructor.")
+    raise LinesFailed(f"{answer['error']}{where}{place}{needs_zoo}")
 
 
 def _ask(request: Mapping[str, Any]) -> dict[str, Any]:

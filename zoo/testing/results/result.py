@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from zoo.registry.plugins.isolation import describe_in_one_line
-from zoo.testing.results.place import find_place
+from zoo.registry.plugins.place import find_place
 
 #: Status of a check. ``xfail`` is a failure that the plugin declares, ``xpass`` a declared failure that did not occur.
 #: ``n/a`` means that the check does not apply, ``not-run`` that the check was not selected or could not run.
@@ -58,7 +58,7 @@ class NotApplicable(Exception):
 
 
 def describe_with_place(error: BaseException, package: str = "") -> str:
-    """Describe an unexpected error by its type, message and place; see `zoo.testing.results.place`."""
+    """Describe an unexpected error by its type, message and place; see `find_place`."""
     place = find_place(error, package)
     return f"{type(error).__name__}: {describe_in_one_line(error)}{place and f' ({place})'}"
 

@@ -13,8 +13,8 @@ from zoo.training.rank.candidates import Candidate
 from zoo.training.rank.scores import Scores
 
 #: Why a candidate is suggested: it is the first of the ranking, has the best published accuracy, has the best accuracy
-#: of the probe, or is the second of the ranking.
-FIRST, BY_CATALOG, BY_PROBE, NEXT = "first", "catalog", "probe", "next"
+#: of the nearest neighbors or of the probe, or is the second of the ranking.
+FIRST, BY_CATALOG, BY_NEIGHBORS, BY_PROBE, NEXT = "first", "catalog", "neighbors", "probe", "next"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,10 +159,10 @@ def compare(one: Tensor, other: Tensor) -> Interval:
 def suggest(records: Sequence[Ranked], networks: Mapping[str, Hashable]) -> list[Ranked]:
     """Return ordered records of which at most two are suggested: the first one, and the best by published accuracy.
 
-    Fine-tuning the best by catalog and the best by probe is the strategy of Renggli et al. 2022, "Which Model to
+    Fine-tuning the best by catalog and the best on the images is the strategy of Renggli et al. 2022, "Which Model to
     Transfer? Finding the Needle in the Growing Haystack", https://arxiv.org/abs/2010.06402. If the first one is also
-    the best by catalog, the best by probe is suggested, too, or else the next one. The same network is never suggested
-    twice.
+    the best by catalog, the best by nearest neighbors is suggested, too, or else the best by probe, or else the next
+    one. The same network is never suggested twice.
 
     Args:
         records: Ordered records.
@@ -172,8 +172,10 @@ def suggest(records: Sequence[Ranked], networks: Mapping[str, Hashable]) -> list
         return []
     others = [record for record in records if networks[record.name] != networks[records[0].name]]
     by_catalog = max(records, key=lambda one: one.catalog or 0.0)  # The first one of equal ones.
+    by_neighbors = max(records, key=lambda one: (one.knn or 0.0, one.accuracy or 0.0, -(one.loss or 0.0)))
     by_probe = max(records, key=lambda one: (one.accuracy or 0.0, -(one.loss or 0.0)))
-    reasons = [(FIRST, records[0]), (BY_PROBE, by_probe), *((NEXT, record) for record in others[:1])]
+    reasons = [(FIRST, records[0]), (BY_NEIGHBORS, by_neighbors), (BY_PROBE, by_probe)]
+    reasons += [(NEXT, record) for record in others[:1]]
     if by_catalog.catalog is not None:
         reasons.insert(1, (BY_CATALOG, by_catalog))
     name_of: dict[Hashable, str] = {}

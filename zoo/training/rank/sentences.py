@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from zoo.runs.report.numbers import show_percent
-from zoo.training.rank.record import BY_CATALOG, BY_PROBE, FIRST, NEXT, Ranked
+from zoo.training.rank.record import BY_CATALOG, BY_NEIGHBORS, BY_PROBE, FIRST, NEXT, Ranked
 
 
 def describe_record(record: Ranked) -> str:
@@ -49,6 +49,7 @@ def _explain(record: Ranked) -> str:
     texts = {
         FIRST: "first in the ranking",
         BY_CATALOG: f"best by catalog: {record.catalog}% on ImageNet",
+        BY_NEIGHBORS: "best by nearest neighbors",
         BY_PROBE: "best by linear probe",
         NEXT: "next in the ranking",
     }

@@ -54,7 +54,7 @@ def test_all_facts_about_a_backbone_are_in_its_record(rank: Rank, photos: Path) 
     assert record.bytes
     assert record.images_per_second
     assert record.memory
-    assert record.suggested == ("first", "catalog", "probe")
+    assert record.suggested == ("first", "catalog", "neighbors", "probe")
 
 
 def test_a_network_whose_features_say_nothing_comes_last(rank: Rank, photos: Path, files: list[str]) -> None:

@@ -70,32 +70,37 @@ def test_the_interval_contains_the_difference() -> None:
 
 def test_the_first_and_the_best_by_catalog_are_suggested() -> None:
     records = [make("a", 1, 60.0), make("b", 2), make("c", 3, 80.0)]
-    assert list_reasons(records) == {"a": ("first", "probe"), "c": ("catalog",)}
+    assert list_reasons(records) == {"a": ("first", "neighbors", "probe"), "c": ("catalog",)}
 
 
-def test_if_they_are_the_same_the_best_by_probe_is_suggested_too() -> None:
-    records = [make("a", 1, 80.0), make("b", 1), replace(make("c", 1), accuracy=0.9)]
-    assert list_reasons(records) == {"a": ("first", "catalog"), "c": ("probe",)}
+def test_if_they_are_the_same_the_best_by_nearest_neighbors_is_suggested_too() -> None:
+    records = [make("a", 1, 80.0), replace(make("b", 1), accuracy=0.9), replace(make("c", 1), knn=0.9)]
+    assert list_reasons(records) == {"a": ("first", "catalog"), "c": ("neighbors",)}
+
+
+def test_if_it_is_also_the_best_by_nearest_neighbors_the_best_by_probe_is_suggested_too() -> None:
+    records = [replace(make("a", 1, 80.0), knn=0.9), make("b", 1), replace(make("c", 1), accuracy=0.9)]
+    assert list_reasons(records) == {"a": ("first", "catalog", "neighbors"), "c": ("probe",)}
 
 
 def test_if_all_are_the_same_the_next_one_is_suggested_too() -> None:
     records = [make("a", 1, 80.0), make("b", 2, 60.0), make("c", 3)]
-    assert list_reasons(records) == {"a": ("first", "catalog", "probe"), "b": ("next",)}
+    assert list_reasons(records) == {"a": ("first", "catalog", "neighbors", "probe"), "b": ("next",)}
 
 
 def test_without_accuracies_the_first_two_are_suggested() -> None:
     records = [make("a", 1), make("b", 1), make("c", 3)]
-    assert list_reasons(records) == {"a": ("first", "probe"), "b": ("next",)}
+    assert list_reasons(records) == {"a": ("first", "neighbors", "probe"), "b": ("next",)}
 
 
 def test_a_single_candidate_is_suggested() -> None:
-    assert list_reasons([make("a", 1)]) == {"a": ("first", "probe")}
+    assert list_reasons([make("a", 1)]) == {"a": ("first", "neighbors", "probe")}
     assert list_reasons([]) == {}
 
 
 def test_a_second_name_of_the_first_network_is_not_suggested() -> None:
     records = [make("a", 1, 60.0), make("b", 1, 80.0), make("c", 3, 50.0)]
-    assert list_reasons(records, "xxy") == {"a": ("first", "probe"), "c": ("next",)}
+    assert list_reasons(records, "xxy") == {"a": ("first", "neighbors", "probe"), "c": ("next",)}
 
 
 def test_several_names_of_one_network_are_one_suggestion() -> None:
