@@ -13,7 +13,8 @@
     ├── CacheError         the cache folder is full or cannot be written
     ├── TrainingError      training cannot continue
     │   ├── FrozenMoved    a frozen parameter or buffer changed
-    │   └── NotFinite      a loss or a gradient is not finite
+    │   ├── NotFinite      a loss or a gradient is not finite
+    │   └── NotEnoughMemory  one of several processes is out of memory
     └── PeerError          another process of the same run ended
         └── ReportedByPeer ... and that process reports why
 
@@ -76,6 +77,10 @@ class FrozenMoved(TrainingError):
 
 class NotFinite(TrainingError):
     """A loss or a gradient is not finite. The optimizer step was not taken."""
+
+
+class NotEnoughMemory(TrainingError):
+    """A process is out of memory in a step that the other processes cannot repeat. The step was not taken."""
 
 
 class PeerError(ZooError):

@@ -1,4 +1,4 @@
-"""Check collectives and FSDP2 in a process group with one process, over NCCL on a GPU and gloo on a CPU.
+"""Check collectives, FSDP2 and batch norms in a process group with one process, over NCCL on a GPU and gloo on a CPU.
 
 python tests/gpu/one_process.py DEVICE
 """
@@ -8,14 +8,16 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from contextlib import nullcontext
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 from learners import CLASSES, copy_state, generate_batch, make_learner
 from zoo.engine.device import Hardware, allowing_tf32
-from zoo.engine.distributed.all_reduce import broadcast_from, run_in_buckets
+from zoo.engine.distributed.sync_batch_norm import SyncedBatchNorm
+from zoo.engine.distributed.world import World
 from zoo.engine.step import learn
 from zoo.models.sharding import full_tensor, is_sharded, shard
 from zoo.plugin import BlockSpec
@@ -38,8 +40,10 @@ def check_messages(device: torch.device) -> None:
     """Sum and broadcast tensors of several types in this group of one process. They must not change."""
     tensors = [torch.arange(7, device=device).to(dtype) for dtype in DTYPES]
     wanted = [tensor.clone() for tensor in tensors]
-    run_in_buckets(tensors, dist.all_reduce)
-    run_in_buckets(tensors, lambda flat, *, async_op: broadcast_from(0, flat, async_op=async_op))
+    world = World(size=2)  # a world with one process would not communicate
+    for tensor in tensors:
+        world.sum_(tensor)
+    world.broadcast_(tensors)
     assert all(map(torch.equal, tensors, wanted)), "the tensors changed"
 
 
@@ -60,6 +64,19 @@ def check_sharding(device: torch.device) -> None:
     torch.testing.assert_close(found, copy_state(plain), rtol=0, atol=1e-4)
 
 
+def check_batch_norms(device: torch.device) -> None:
+    """Run a synchronized batch norm and a plain one. Outputs, gradients and statistics must be equal up to rounding."""
+    found = []
+    for mode in (nullcontext(), SyncedBatchNorm()):
+        norm = nn.BatchNorm2d(5).to(device)
+        images = (3 + torch.randn(4, 5, 6, 6, generator=torch.Generator().manual_seed(1))).to(device).requires_grad_()
+        with mode:
+            outputs: Tensor = norm(images)
+            (outputs * outputs.detach().cos()).sum().backward()
+        found.append([outputs.detach(), images.grad, norm.weight.grad, norm.bias.grad, *norm.buffers()])
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-4)
+
+
 def main(name: str) -> None:
     """Join a group of one process and run the checks."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -70,6 +87,7 @@ def main(name: str) -> None:
     dist.init_process_group(backend, rank=0, world_size=1)
     check_messages(device)
     check_sharding(device)
+    check_batch_norms(device)
     sys.stdout.write(f"checked over {dist.get_backend_config()}\n")
     dist.destroy_process_group()
 

@@ -67,7 +67,7 @@ class Sampler:
         ends = [*range(self.batch_size, count, self.batch_size), *([count] if count else [])]
         if self.batch_size > 1:
             ends = _join_rest(ends, 2)
-        return _join_rest(ends, 2 * self.ranks) if self.needs_all_processes else ends
+        return _join_rest(ends, self.least * self.ranks) if self.needs_all_processes else ends
 
     def local_part(self, batch: Sequence[T]) -> Sequence[T]:
         """Return this process's part of a batch, which may be empty if the batch is too small for all processes."""

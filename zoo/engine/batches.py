@@ -39,7 +39,7 @@ def build_sampler(recipe: Recipe, images: Images, world: World) -> Sampler:
     labels = [sample.label for sample in images.train]
     weights = balance_sample_weights(labels) if recipe.balance == "sampling" else None
     least = 1 if recipe.sync_batch_norm else 2
-    needs_all_processes = recipe.shard and world.size > 1
+    needs_all_processes = (recipe.shard or recipe.sync_batch_norm) and world.size > 1
     return Sampler(
         recipe.batch_size,
         recipe.seed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -11,9 +12,10 @@ from torch.optim import Optimizer
 
 from zoo.engine.criterion import Criterion
 from zoo.engine.device import Hardware
-from zoo.engine.distributed.sync_batch_norm import SharedNorms
+from zoo.engine.distributed.sync_batch_norm import SyncedBatchNorm
 from zoo.engine.ema import MovingAverage
 from zoo.engine.micro_batches import MicroBatches
+from zoo.engine.replica import Replica
 from zoo.engine.schedule import Schedule
 from zoo.engine.torch_compile import CompiledModel
 from zoo.models.freeze import Frozen
@@ -62,14 +64,24 @@ class Learner:
     eval_micro_batches: MicroBatches = field(default_factory=MicroBatches)
     #: Moving average of the weights, which replaces the weights during evaluation and in the saved model.
     average: MovingAverage | None = None
-    #: Batch norms whose statistics are computed over all processes.
-    norms: SharedNorms | None = None
+    #: Whether batch norms compute their statistics over the images of all processes.
+    syncs_norms: bool = False
     #: Compiled model, which replaces ``model`` in training steps.
     compiled: CompiledModel | None = None
     #: Number of optimizer steps so far.
     steps: int = 0
     #: Whether the phase has looked for parameters without gradients, which it does after its first step.
     is_examined: bool = False
+    #: The module that computes the loss, and averages its gradients over the processes.
+    replica: Replica = field(init=False)
+
+    def __post_init__(self) -> None:
+        is_fixed = self.micro_batches.is_fixed
+        self.replica = Replica(self.model, self.criterion, self.hardware.world, is_fixed=is_fixed)
+
+    def syncing_norms(self) -> AbstractContextManager[object]:
+        """Return a context in which batch norms use the images of all processes if they should."""
+        return SyncedBatchNorm() if self.syncs_norms else nullcontext()
 
     def give_up_compiling(self, reason: str) -> None:
         """Run the model uncompiled from now on, and report the reason."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from zoo.data.loader import Batch
 from zoo.engine.learner import Learner
+from zoo.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -36,20 +37,23 @@ class LocalBatch:
         """Return the number of images in the largest local batch of all processes."""
         return -(-self.global_size // self.num_processes)
 
-    def split(self, learner: Learner) -> Iterator[tuple[Tensor, ...]]:
+    def split(self, learner: Learner) -> Iterator[tuple[bool, tuple[Tensor, ...]]]:
         """Mix the images if the recipe asks for it, and yield micro-batches.
 
         Yields:
-            Tuples of images, labels, targets and any loss weights. Targets are labels of shape (N,) or class
-            probabilities of shape (N, classes). The label of a mixed image is its most probable class.
+            Whether the micro-batch is the last one, and a tuple of images, labels, targets and any loss weights.
+            Targets are labels of shape (N,) or class probabilities of shape (N, classes). The label of a mixed image
+            is its most probable class.
         """
         if not self.size:
-            return iter(())
+            return
         images, targets, *loss_weights = learner.mix(*self.batch)
         labels = targets if targets.ndim == 1 else targets.argmax(1)
         # Processes that wait for each other in the forward pass must all use the same number of micro-batches.
         size = self.global_size // self.num_processes if learner.micro_batches.is_fixed else self.size
-        return learner.micro_batches.split(images, labels, targets, *loss_weights, size=size)
+        micro_batches = [*learner.micro_batches.split(images, labels, targets, *loss_weights, size=size)]
+        for index, micro_batch in enumerate(micro_batches, 1):
+            yield index == len(micro_batches), micro_batch
 
 
 def make_local_batch(learner: Learner, batch: Batch) -> LocalBatch:
@@ -57,6 +61,7 @@ def make_local_batch(learner: Learner, batch: Batch) -> LocalBatch:
 
     Raises:
         PeerError: If another process has died.
+        DataError: If a process has no images, although the processes wait for each other in the forward pass.
     """
     world = learner.hardware.world
     images, *targets = batch
@@ -64,4 +69,9 @@ def make_local_batch(learner: Learner, batch: Batch) -> LocalBatch:
     if world.size == 1:
         return LocalBatch(batch, total_weight, local_size)
     total, size, num_processes = world.sum_numbers([float(total_weight), local_size, bool(local_size)])
+    if learner.micro_batches.is_fixed and num_processes < world.size:
+        raise DataError(
+            "none of the images in a process's part of a batch can be read; use a larger `batch_size`, or turn off "
+            "`shard` and `sync_batch_norm`."
+        )
     return LocalBatch(batch, torch.tensor(total), int(size), int(num_processes))

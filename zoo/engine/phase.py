@@ -16,7 +16,6 @@ from zoo.data.pixel_cache import Views
 from zoo.engine.batches import BatchSource, build_sampler
 from zoo.engine.criterion import Criterion
 from zoo.engine.device import Hardware
-from zoo.engine.distributed.sync_batch_norm import SharedNorms
 from zoo.engine.ema import MovingAverage
 from zoo.engine.interrupts import deferring_signals
 from zoo.engine.learner import Learner
@@ -163,10 +162,10 @@ class Phase:
         optimizer = build_optimizer(
             recipe.optimizer_design, model.parameters(), recipe.learning_rate, recipe.decay, self._choose_scale()
         )
-        world, uses_batch_statistics = self.hardware.world, self._uses_batch_statistics()
-        norms = SharedNorms(world) if recipe.sync_batch_norm and world.size > 1 and uses_batch_statistics else None
-        least = 2 if uses_batch_statistics and norms is None else 1
-        is_fixed = norms is not None or is_sharded(model)
+        uses_batch_statistics = self._uses_batch_statistics()
+        syncs_norms = recipe.sync_batch_norm and self.hardware.world.size > 1 and uses_batch_statistics
+        least = 2 if uses_batch_statistics and not syncs_norms else 1
+        is_fixed = syncs_norms or is_sharded(model)
         micro_batches = MicroBatches(recipe.accumulate, progress.say, least, is_fixed=is_fixed)
         aux_heads = [model.get_submodule(path) for path in self.network.head.aux_paths]
         # The loss of an auxiliary head that stays random would mislead the layers below it.
@@ -186,7 +185,7 @@ class Phase:
             micro_batches=micro_batches,
             eval_micro_batches=MicroBatches(1, progress.say, is_fixed=is_sharded(model)),
             average=MovingAverage(list_trainable_state(model), recipe.ema) if recipe.ema else None,
-            norms=norms,
+            syncs_norms=syncs_norms,
             compiled=self._compile(source, micro_batches, progress),
         )
 

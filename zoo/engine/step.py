@@ -7,7 +7,6 @@ compiled, it is retried uncompiled. Signals are deferred until the step is compl
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import partial
 
 import torch
@@ -15,16 +14,14 @@ from torch import Tensor
 
 from zoo.data.loader import Batch
 from zoo.engine.device import seed_generators
-from zoo.engine.distributed.agreement import allocate_optimizer_state, ending_if_out_of_memory, raising_in_all
 from zoo.engine.finite_check import requiring_finite
-from zoo.engine.gradient_sync import sync_gradients
 from zoo.engine.interrupts import deferring_signals
 from zoo.engine.learner import Learner, StepResult
 from zoo.engine.local_batch import LocalBatch, make_local_batch
 from zoo.engine.snapshot import Snapshot
 from zoo.engine.torch_compile import CannotCompile
 from zoo.engine.tracebacks import free_tensors
-from zoo.errors import NotFinite, PeerError, TrainingError
+from zoo.errors import NotEnoughMemory, NotFinite, PeerError, TrainingError
 from zoo.models.sharding import full_tensor
 
 
@@ -63,6 +60,7 @@ def learn(learner: Learner, batch: Batch, seed: int) -> StepResult:
         NotFinite: If the loss or a gradient is not finite. The model is unchanged.
         TrainingError: If memory is insufficient even for the smallest micro-batches, or if the loss depends on no
             parameter that is trained.
+        NotEnoughMemory: If memory runs out in a step that the other processes cannot repeat. The model is unchanged.
         PeerError: If another process has died. The model is unchanged.
         CannotCompile: If the model cannot be compiled. The model is unchanged.
     """
@@ -74,31 +72,46 @@ def learn(learner: Learner, batch: Batch, seed: int) -> StepResult:
     except (NotFinite, CannotCompile):
         snapshot.restore()
         raise
-    except PeerError:
+    except (PeerError, NotEnoughMemory):
         snapshot.undo()
         raise
 
 
 def _step(learner: Learner, local_batch: LocalBatch, seed: int) -> StepResult:
-    hardware, criterion = learner.hardware, learner.criterion
-    seed_generators(seed, hardware.device)
-    model = learner.compiled.choose(local_batch.size) if learner.compiled else learner.model
-    with raising_in_all(learner), learner.norms.among(local_batch.num_processes) if learner.norms else nullcontext():
-        learner.optimizer.zero_grad(set_to_none=True)
-        loss_sum = torch.zeros((), device=hardware.device)
-        correct = torch.zeros((), device=hardware.device, dtype=torch.int64)
-        for images, labels, *targets in local_batch.split(learner):
-            with hardware.autocast():
-                loss, logits = criterion(model(images), *targets)
-            _require_gradient(loss)
-            loss = loss * (criterion.weigh(*targets) / local_batch.total_weight)
-            learner.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's own
-            loss_sum += loss.detach()
-            correct += (logits.detach().argmax(1) == labels).sum()
-    with ending_if_out_of_memory(learner):
-        result = sync_gradients(learner, StepResult(loss_sum, correct, local_batch.global_size))
+    seed_generators(seed, learner.hardware.device)
+    with learner.replica.stepping(local_batch.global_size, learner.steps):
+        result = _compute_gradients(learner, local_batch)
         _optimizer_step(learner, result.loss)
     return result
+
+
+def _compute_gradients(learner: Learner, local_batch: LocalBatch) -> StepResult:
+    hardware, criterion, replica = learner.hardware, learner.criterion, learner.replica
+    model = learner.compiled.choose(local_batch.size) if learner.compiled else learner.model
+    learner.optimizer.zero_grad(set_to_none=True)
+    loss_sum = torch.zeros((), device=hardware.device)
+    correct = torch.zeros((), device=hardware.device, dtype=torch.int64)
+    with replica.averaging(local_batch.size, learner.compiled), learner.syncing_norms():
+        for is_last, (images, labels, *targets) in local_batch.split(learner):
+            with hardware.autocast():
+                loss, logits = replica.compute_loss(model, images, *targets, is_last=is_last)
+            _require_gradient(loss)
+            loss = loss * (criterion.weigh(*targets) / local_batch.total_weight)
+            learner.scaler.scale(loss * replica.factor).backward()  # type: ignore[no-untyped-call]  # torch's own
+            loss_sum += loss.detach()
+            correct += (logits.argmax(1) == labels).sum()
+    return _share(learner, StepResult(loss_sum, correct, local_batch.global_size))
+
+
+def _share(learner: Learner, local: StepResult) -> StepResult:
+    """Return the result of the global batch, and copy the first process's batch norm statistics to the others."""
+    world = learner.hardware.world
+    if world.size == 1:
+        return local
+    loss, correct = world.sum_(torch.stack((local.loss, local.correct.float())))
+    modules = (module for module in learner.model.modules() if module.training)
+    world.broadcast_([buffer for module in modules for buffer in module.buffers(recurse=False)])
+    return StepResult(loss, correct.long(), local.count)
 
 
 def _require_gradient(loss: Tensor) -> None:
@@ -119,8 +132,6 @@ def _optimizer_step(learner: Learner, loss: Tensor) -> None:
     norm = full_tensor(total_norm).float().to(loss.device)
     if learner.clip_norm is not None:
         torch.nn.utils.clip_grads_with_norm_(parameters, learner.clip_norm, total_norm)
-    if not learner.steps and norm.isfinite():
-        allocate_optimizer_state(learner)
     learner.schedule.prepare(optimizer, learner.steps)
     # With fp16, the scaler itself skips a step whose gradients overflow, and then lowers its scale. A scale below 1
     # means that the gradients are not finite at any scale.

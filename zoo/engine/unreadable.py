@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from zoo.data.pixel_cache import Views
 from zoo.engine.distributed.world import World
 
@@ -14,8 +12,6 @@ def gather_unreadable(views: Views, world: World) -> dict[str, str]:
     Raises:
         PeerError: If another process has died.
     """
-    mine = json.dumps({str(path): reason for path, reason in views.list_unreadable().items()})
-    found: dict[str, str] = {}
-    for rank in range(world.size):
-        found.update(json.loads(world.broadcast_text(mine, source=rank)))
+    mine = {str(path): reason for path, reason in views.list_unreadable().items()}
+    found = dict(item for of_rank in world.gather(mine) for item in of_rank.items())
     return dict(sorted(found.items()))

@@ -12,7 +12,7 @@ from zoo.engine.loop import Score, finite_or_none
 from zoo.engine.metrics import Epoch
 from zoo.engine.missing_gradients import MissingGradients
 from zoo.engine.state import TrainingState
-from zoo.errors import DataError, FrozenMoved, NotFinite, PeerError, TrainingError
+from zoo.errors import DataError, FrozenMoved, NotEnoughMemory, NotFinite, PeerError, TrainingError
 from zoo.models.sharding import gather_for_other, is_sharded
 from zoo.progress import Progress
 from zoo.registry.fold import Fold
@@ -161,7 +161,7 @@ def recording(plan: Plan, state: TrainingState, record: Record | None, progress:
         (record.folder.path / MODEL).unlink()
         remove_states(record.folder)
         raise
-    except (KeyboardInterrupt, NotFinite, DataError, PeerError) as error:
+    except (KeyboardInterrupt, NotFinite, NotEnoughMemory, DataError, PeerError) as error:
         # After these errors, the state is intact. Any other error may have damaged it.
         saver.on_interrupt(error)
         _report_kept(record, progress)

@@ -199,5 +199,5 @@ def _finish(job: Job, record: Record | None, baseline: Run | None, pictures: Pic
         record.close()
         job.progress.say(f"report: {record.folder.path / REPORT}")
         shared = json.dumps([str(record.folder.path), record.facts])
-    path, facts = json.loads(job.hardware.world.broadcast_text(shared))
+    path, facts = json.loads(job.hardware.world.broadcast(shared))
     return Run(Path(path), facts)

@@ -171,5 +171,5 @@ def cross_validate(
     if folder:
         facts = write_summary(folder, runs)
         shared = json.dumps([str(folder.path), facts])
-    path, facts = json.loads(world.broadcast_text(shared))
+    path, facts = json.loads(world.broadcast(shared))
     return Path(path), facts

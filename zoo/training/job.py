@@ -88,7 +88,7 @@ def resolve_job(backbone: str | OwnNetwork, data: Any, recipe: Recipe, registry:
     refuse_channels(resolved.backbone, choose_input(resolved.backbone, weights).size[0], recipe.channels)
     _report_choice(resolved, weights, progress)
     hardware = choose_precision(recipe.precision, resolved.backbone, hardware)
-    hardware = replace(hardware, precision=world.broadcast_text(hardware.precision))
+    hardware = replace(hardware, precision=world.broadcast(hardware.precision))
     return Job(resolved, weights, data, recipe, hardware, registry, progress)
 
 

@@ -100,7 +100,7 @@ def broadcast_earlier(earlier: EarlierRun | None, world: World) -> EarlierRun | 
     """
     checkpoint = earlier.checkpoint if earlier else None
     found = earlier and [str(earlier.folder.path), earlier.facts, checkpoint and checkpoint.facts, earlier.is_finished]
-    shared = json.loads(world.broadcast_text(json.dumps(found)))
+    shared = json.loads(world.broadcast(json.dumps(found)))
     if shared is None:
         return None
     path, facts, state, is_finished = shared

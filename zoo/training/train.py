@@ -49,7 +49,7 @@ def train(plan: Plan, state: TrainingState, callbacks: Callbacks, progress: Prog
 def _verify_frozen(phase: Phase, before: str) -> str:
     """Return the digest of the frozen tensors; raise FrozenMoved in all processes if it changed in one of them."""
     check = partial(phase.frozen.check, before)
-    return phase.hardware.world.run_in_all(check, lambda error: isinstance(error, FrozenMoved), FrozenMoved)
+    return phase.hardware.world.run_in_all(check, FrozenMoved)
 
 
 def _is_from(state: TrainingState, resumed: int) -> bool:

@@ -1,35 +1,29 @@
-"""Start several processes on this machine for one run, with torchrun's own agent."""
+"""Start several processes on this machine for one run, with torchrun."""
 
 from __future__ import annotations
 
 import logging
 import os
 import signal
-import sys
-import uuid
 from collections.abc import Sequence
 
 import torch
+from torch.distributed import run as torchrun
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from zoo.data.cores import count_cores
 from zoo.errors import OptionError, PeerError
 
-#: Address at which the processes find each other; it cannot be reached from other machines.
-_LOCALHOST = "127.0.0.1"
+#: Options of torchrun. The address cannot be reached from other machines.
+_TORCHRUN = ("--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0", "--local-addr", "127.0.0.1", "-m", "zoo")
 
 
 def needs_launch(count: int, device: str) -> bool:
-    """Return whether zoo must start processes; torchrun may have started them already.
-
-    Args:
-        count: Number of processes on this machine.
-        device: Value of the `device` option.
+    """Return whether zoo must start that many processes; torchrun may have started them already.
 
     Raises:
-        OptionError: If this machine cannot run that number of processes.
+        OptionError: If this machine cannot run that number of processes on the `device`.
     """
     if count < 1:
         raise OptionError(f"`devices` must be at least 1, got {count}.")
@@ -52,20 +46,13 @@ def launch(arguments: Sequence[str], count: int) -> int:
     Raises:
         PeerError: If a process was killed. The other processes have been stopped.
     """
-    _silence(logging.getLogger("torch.distributed.elastic"))  # zoo prints one line instead
+    logger = logging.getLogger("torch.distributed.elastic")  # zoo prints one line instead
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, count_cores() // count)))
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=count,
-        run_id=uuid.uuid4().hex,
-        rdzv_backend="c10d",
-        rdzv_endpoint=f"{_LOCALHOST}:0",
-        local_addr=_LOCALHOST,
-        max_restarts=0,  # a checkpoint was saved, and --resume continues from it
-    )
     try:
-        elastic_launch(config, sys.executable)("-m", "zoo", *arguments)
+        parsed = torchrun.parse_args(["--nproc-per-node", str(count), *_TORCHRUN, *arguments])  # type: ignore[no-untyped-call]  # torch's own
+        torchrun.run(parsed)  # type: ignore[no-untyped-call]  # torch's own
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         if failure.exitcode < 0:
@@ -75,9 +62,3 @@ def launch(arguments: Sequence[str], count: int) -> int:
     except SignalException as error:
         return 128 + error.sigval
     return 0
-
-
-def _silence(logger: logging.Logger) -> None:
-    """Drop the records of a logger and its children, whose own levels would override a level set here."""
-    logger.addHandler(logging.NullHandler())
-    logger.propagate = False

@@ -6,7 +6,9 @@ import time
 import traceback
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakSet
 
 import torch.distributed as dist
 from torch.distributed.distributed_c10d import Store
@@ -19,10 +21,6 @@ PATIENCE = 5.0
 _ANOTHER_DIED = "\0"
 
 
-def _is_reason(notice: str) -> bool:
-    return notice != _ANOTHER_DIED
-
-
 @dataclass(frozen=True)
 class Notices:
     """The exit notices of the processes of a run, by rank."""
@@ -30,6 +28,8 @@ class Notices:
     rank: int
     size: int
     store: Store | None
+    #: Objects that keep connections to other processes open until they are closed.
+    holders: WeakSet[Any] = field(default_factory=WeakSet)
 
     def leave(self, text: str) -> None:
         """Leave the reason why this process exits."""
@@ -42,15 +42,13 @@ class Notices:
         assert self.store is not None
         notices: dict[int, str] = {}
         deadline, missing = time.monotonic() + seconds, set(ranks)
-        try:
+        with suppress(RuntimeError):  # the process that holds the store has died
             # Once a reason is known, stop: a process without a notice may still be waiting for this one to exit.
-            while missing and not any(map(_is_reason, notices.values())) and time.monotonic() < deadline:
+            while missing and not _list_reasons(notices) and time.monotonic() < deadline:
                 for rank in [rank for rank in missing if self.store.check([f"left/{rank}"])]:
                     notices[rank] = bytes(self.store.get(f"left/{rank}")).decode()
                     missing.remove(rank)
                 time.sleep(0.02)
-        except RuntimeError:
-            pass  # the process that holds the store has died
         return notices
 
     def explain(self, error: BaseException) -> PeerError:
@@ -60,10 +58,10 @@ class Notices:
             error: The error that torch raised. The variables in its traceback are cleared.
         """
         self.leave(_ANOTHER_DIED)
-        _close_connections(error)
+        self._close_connections(error)
         others = [rank for rank in range(self.size) if rank != self.rank]
         notices = self.read(others, PATIENCE)
-        reasons = [f"rank {rank} ended: {notice}" for rank, notice in notices.items() if _is_reason(notice)]
+        reasons = _list_reasons(notices)
         lost = [str(rank) for rank in others if rank not in notices and not reasons]
         if lost:
             who = f"rank {lost[0]}" if len(lost) == 1 else f"at least one of ranks {', '.join(lost)}"
@@ -73,25 +71,26 @@ class Notices:
             text = "the processes lost contact with each other: " + str(error).partition("\n")[0]
         return PeerError(text, is_reported_by_first=0 in notices or not lost)
 
+    def _close_connections(self, error: BaseException) -> None:
+        """Close the connections to the neighbors, which would otherwise wait for this process.
 
-def _close_connections(error: BaseException) -> None:
-    """Close the connections to the neighbors, which would otherwise wait for this process.
+        Only gloo's connections are closed, because we have not tested whether closing NCCL's would block on a kernel
+        that never finishes.
+        """
+        if dist.is_initialized() and dist.get_backend() == "gloo":
+            for holder in self.holders:
+                holder.close()
+            traceback.clear_frames(error.__traceback__)  # the frames refer to the connections
+            dist.destroy_process_group()
 
-    Only gloo's connections are closed, because we have not tested whether closing NCCL's would block on a kernel that
-    never finishes.
-    """
-    if dist.is_initialized() and dist.get_backend() == "gloo":
-        traceback.clear_frames(error.__traceback__)  # the frames refer to the connections
-        dist.destroy_process_group()
+
+def _list_reasons(notices: dict[int, str]) -> list[str]:
+    return [f"rank {rank} ended: {text}" for rank, text in notices.items() if text != _ANOTHER_DIED]
 
 
 def is_peer_error(error: BaseException) -> bool:
     """Return whether an error is one that torch raises when another process has died."""
-    if not isinstance(error, RuntimeError) or is_out_of_memory(error):
+    # An error of this process's own GPU says nothing about the others.
+    if not isinstance(error, RuntimeError) or is_out_of_memory(error) or "CUDA error" in str(error):
         return False
     return isinstance(error, dist.DistError) or any(name in str(error) for name in ("gloo", "NCCL"))
-
-
-def is_gpu_error(error: BaseException) -> bool:
-    """Return whether an error comes from this process's own GPU."""
-    return "CUDA error" in str(error)

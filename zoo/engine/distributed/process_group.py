@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
 import torch
 import torch.distributed as dist
-from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from zoo.engine.distributed.notices import is_peer_error
-from zoo.engine.distributed.rendezvous import meet
 from zoo.engine.distributed.world import ALONE, World
 from zoo.errors import NotFinite, PeerError, ReportedByPeer, ZooError
 
@@ -21,6 +22,8 @@ from zoo.errors import NotFinite, PeerError, ReportedByPeer, ZooError
 TIMEOUT = timedelta(hours=1)
 #: Seconds to wait for the first process to raise the same error; if it does, only the first process reports it.
 ECHO = 2.0
+#: Seconds between two checks of the store.
+PERIOD = 0.01
 
 _current: World | None = None
 
@@ -34,11 +37,10 @@ def get_world() -> World:
 def join_world() -> Iterator[World]:
     """Return a context in which this process has joined those that torchrun started, if there are any."""
     global _current  # noqa: PLW0603  # torch also has one default group per process
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1 or _current is not None:
+    if os.environ.get("WORLD_SIZE", "1") == "1" or _current is not None:
         yield get_world()
         return
-    _current = world = _join(size)
+    _current = world = _join()
     try:
         yield world
         if dist.is_initialized():  # it was destroyed if another process died
@@ -52,17 +54,15 @@ def join_world() -> Iterator[World]:
         _current = None
 
 
-def _join(size: int) -> World:
-    rank, local_rank, local_size = (
-        int(os.environ.get(name, default))
-        for name, default in (("RANK", "0"), ("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "1"))
-    )
+def _join() -> World:
+    names = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
+    rank, size, local_rank, local_size = (int(os.environ.get(name, default)) for name, default in names.items())
     if dist.is_initialized():  # left over from a run that ended with an error
         dist.destroy_process_group()
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     try:
         store, _, _ = next(rendezvous("env://", rank, size, timeout=TIMEOUT))
-        store = meet(PrefixStore(os.environ.get("TORCHELASTIC_RUN_ID", ""), store), rank, size, TIMEOUT)
+        store = meet(PrefixStore(os.environ.get("TORCHELASTIC_RUN_ID", ""), store), rank, size)
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
     except RuntimeError as error:
         reason, _, _ = str(error).partition("\n")
@@ -70,11 +70,33 @@ def _join(size: int) -> World:
     return World(rank, size, local_rank, local_size, store)
 
 
+def meet(store: Store, rank: int, size: int) -> Store:
+    """Wait for all processes, and return the part of the store that only they use.
+
+    When torchrun restarts its processes, they get the same store, which still contains the addresses and exit notices
+    of the earlier ones. Each machine counts restarts for itself, so the counts may differ. Therefore each process
+    writes a random token, and the first process answers the tokens until every rank has confirmed the answer.
+    """
+    token = uuid.uuid4().hex
+    if rank:
+        store.set(f"join/{rank}", token)
+        name = store.get(f"answer/{token}").decode()  # this waits for the answer
+        store.set(f"met/{name}/{rank}", "")
+        return PrefixStore(name, store)
+    for other in range(1, size):
+        while not store.check([f"met/{token}/{other}"]):
+            if store.check([f"join/{other}"]):
+                store.set(f"answer/{store.get(f'join/{other}').decode()}", token)
+            time.sleep(PERIOD)
+    return PrefixStore(token, store)
+
+
 def _leave(world: World, error: BaseException) -> BaseException:
     """Leave the reason for the other processes, and return the error to raise here. Only one process reports it."""
     if is_peer_error(error):  # raised inside a sharded network
         error = world.notices.explain(error)
-    text = _describe(error)
+    text = "it was interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__} {error}".strip()
+    text = str(error) if isinstance(error, ZooError) else text
     if isinstance(error, PeerError):
         return error if world.is_first or not error.is_reported_by_first else ReportedByPeer(text)
     world.notices.leave(text)
@@ -85,9 +107,3 @@ def _leave(world: World, error: BaseException) -> BaseException:
     patience = TIMEOUT.total_seconds() if isinstance(error, NotFinite) else ECHO
     is_reported = world.notices.read([0], patience).get(0) == text
     return ReportedByPeer(text) if is_reported else type(error)(f"rank {world.rank}: {text}")
-
-
-def _describe(error: BaseException) -> str:
-    if isinstance(error, KeyboardInterrupt):
-        return "it was interrupted"
-    return str(error) if isinstance(error, ZooError) else f"{type(error).__name__} {error}".strip()

@@ -119,11 +119,7 @@ def _cache_together(world: World, about: Mapping[str, Any], count: int, batches:
 
 def _agree(world: World, work: Callable[[], Result]) -> Result:
     """Call a function in all processes; if it raises an error about features in one of them, raise in all."""
-
-    def is_shared(error: Exception) -> bool:
-        return isinstance(error, (CannotSplit, CacheError))
-
-    return world.run_in_all(work, is_shared, CacheError)
+    return world.run_in_all(work, CannotSplit, CacheError)
 
 
 def choose_batch_source(phase: Phase, frozen: str, progress: Progress, *, is_last: bool = True) -> BatchSource:

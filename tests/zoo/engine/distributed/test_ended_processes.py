@@ -29,7 +29,7 @@ def run_world(size: int, end: Callable[[World], None]) -> list[Ended]:
             world.sum_numbers([1.0])
             end(world)
             world.sum_numbers([1.0])
-            world.all_reduce_([torch.ones(5)])
+            world.sum_(torch.ones(5))
 
     return in_world(size, work)
 
@@ -118,8 +118,8 @@ def test_all_processes_report_a_killed_process_at_about_the_same_time(
 
 def test_an_error_of_this_process_s_gpu_is_not_reported_as_a_lost_process() -> None:
     world = replace(ALONE, size=2)
-    with pytest.raises(RuntimeError, match=r"^CUDA error: an illegal memory access"), world._communicating():
-        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+    with pytest.raises(RuntimeError, match=r"^CUDA error: an illegal memory access"), world.reporting_peer_errors():
+        raise RuntimeError("CUDA error: an illegal memory access was encountered by NCCL")
 
 
 def test_torchs_message_is_reported_if_no_process_is_missing() -> None:

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from worlds import in_world
+from worlds import get_results
 from zoo.engine.distributed.process_group import join_world
-from zoo.engine.distributed.sync_batch_norm import SharedNorms
+from zoo.engine.distributed.sync_batch_norm import SyncedBatchNorm
 
-#: The images of each process; the third one has none.
-SLICES = (slice(0, 5), slice(5, 7), slice(7, 7))
+#: The images of each process.
+SLICES = (slice(0, 5), slice(5, 7))
 
 
 class Own(nn.BatchNorm2d):
@@ -57,12 +57,11 @@ def build(kind: type[nn.Module]) -> nn.Module:
 @pytest.mark.parametrize("kind", [nn.BatchNorm2d, Own])
 def test_batch_norms_use_the_statistics_of_all_processes(kind: type[nn.Module]) -> None:
     def work(rank: int) -> dict[str, Any]:
-        with join_world() as world:
-            norms, model = SharedNorms(world), build(kind)
-            with norms.among(2):
-                return run_backward(model, make_images()[SLICES[rank]]) if rank < 2 else {}
+        model = build(kind)
+        with join_world(), SyncedBatchNorm():
+            return run_backward(model, make_images()[SLICES[rank]])
 
-    first, second, _ = (ended.result for ended in in_world(3, work))
+    first, second = get_results(2, work)
     wanted = run_backward(build(kind), make_images())
     found = {
         "outputs": torch.cat([first["outputs"], second["outputs"]]),
@@ -76,12 +75,11 @@ def test_batch_norms_use_the_statistics_of_all_processes(kind: type[nn.Module]) 
 
 def test_a_batch_norm_in_eval_mode_keeps_its_statistics() -> None:
     def work(rank: int) -> tuple[Tensor, Tensor]:
-        with join_world() as world:
-            model = build(nn.BatchNorm2d).eval()
-            with SharedNorms(world).among(2):
-                return model(make_images()[SLICES[rank]]).detach(), model.state_dict()["1.running_mean"]
+        model = build(nn.BatchNorm2d).eval()
+        with join_world(), SyncedBatchNorm():
+            return model(make_images()[SLICES[rank]]).detach(), model.state_dict()["1.running_mean"]
 
     model = build(nn.BatchNorm2d).eval()
-    for rank, ended in enumerate(in_world(2, work)):
-        torch.testing.assert_close(ended.result[0], model(make_images()[SLICES[rank]]))
-        torch.testing.assert_close(ended.result[1], model.state_dict()["1.running_mean"], rtol=0, atol=0)
+    for rank, (outputs, mean) in enumerate(get_results(2, work)):
+        torch.testing.assert_close(outputs, model(make_images()[SLICES[rank]]))
+        torch.testing.assert_close(mean, model.state_dict()["1.running_mean"], rtol=0, atol=0)

@@ -11,7 +11,6 @@ from torch.nn.functional import cross_entropy
 from small_steps import Normed, make_batch, make_learner, share
 from worlds import get_results
 from zoo.engine.distributed.process_group import join_world
-from zoo.engine.distributed.sync_batch_norm import SharedNorms
 from zoo.engine.micro_batches import MicroBatches
 from zoo.engine.step import learn
 
@@ -32,9 +31,7 @@ def train_in_two_processes() -> list[dict[str, Tensor]]:
     def work(_rank: int) -> dict[str, Tensor]:
         with join_world() as world:
             model, micro_batches = build(), MicroBatches(2, is_fixed=True)
-            learner: Any = make_learner(
-                model, world, optimizer="sgd", norms=SharedNorms(world), micro_batches=micro_batches
-            )
+            learner: Any = make_learner(model, world, optimizer="sgd", syncs_norms=True, micro_batches=micro_batches)
             for step in range(STEPS):
                 learn(learner, share(make_batch(10), world), step)
             return dict(model.state_dict())

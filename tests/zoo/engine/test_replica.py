@@ -19,6 +19,7 @@ from zoo.engine.ema import MovingAverage
 from zoo.engine.loop import EpochProgress, Score, Sums, train_one_epoch
 from zoo.engine.micro_batches import MicroBatches
 from zoo.engine.mixup import build_mix
+from zoo.engine.replica import Replica
 from zoo.engine.state import list_trainable_state
 from zoo.engine.step import learn
 
@@ -145,3 +146,21 @@ def test_unused_parameters_do_not_decay_and_parameters_used_by_one_process_are_u
             }
 
     assert get_results(2, work) == [{"spare": True, "bright": False}] * 2
+
+
+def test_a_new_replica_rounds_the_sums_of_three_processes_like_one_that_has_taken_steps() -> None:
+    def work(_rank: int) -> bool:
+        with join_world() as world:
+            found = []
+            for is_resumed in (False, True):
+                torch.manual_seed(0)
+                layers = nn.Linear(12, 300), nn.Tanh(), nn.Linear(300, 900), nn.Tanh(), nn.Linear(900, 3)
+                learner = make_learner(nn.Sequential(nn.Flatten(), *layers), world)
+                for step in range(4):
+                    learn(learner, share(make_batch(12), world), step)
+                    if is_resumed:
+                        learner.replica = Replica(learner.model, learner.criterion, world)
+                found.append(state_of(learner))
+            return are_same(*found)
+
+    assert get_results(3, work) == [True] * 3
