@@ -103,7 +103,7 @@ def test_every_check_passes_for_some_good_backbone(good: dict[str, list[Result]]
         (
             "good/sensitive",
             "can.bf16",
-            "without weights, it amplifies rounding errors, so its logits in bf16 would prove nothing",
+            "with random weights, it amplifies rounding errors, so comparing logits in bf16 would prove nothing",
         )
     ]
 

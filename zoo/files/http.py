@@ -78,7 +78,9 @@ class Response:
             reason = f"the transfer was interrupted ({_describe(error)})"
             raise TransferFailed(reason, can_retry=True, is_outage=True) from error
         if left and self.length is not None:
-            raise TransferFailed(f"the transfer was cut off {left:,} bytes before the end", can_retry=True)
+            raise TransferFailed(
+                f"the transfer was cut off {left:,} bytes before the end", can_retry=True, is_outage=True
+            )
 
 
 def open_url(url: str, start: int) -> Response:
@@ -208,7 +210,10 @@ def _explain_connection(error: Exception) -> TransferFailed:
     cause = error.reason if isinstance(error, URLError) and isinstance(error.reason, Exception) else error
     reason = _describe(cause)
     if isinstance(cause, ssl.SSLError):
-        return TransferFailed(f"no secure connection ({reason}); check for a proxy and the system clock")
+        return TransferFailed(
+            f"no secure connection ({reason}); check for a proxy and the system clock",
+            is_outage=not isinstance(cause, ssl.SSLCertVerificationError),
+        )
     if isinstance(cause, ConnectionRefusedError):
         reason = "the connection was refused; the server may be down, or you need a proxy (HTTPS_PROXY)"
         return TransferFailed(reason, is_outage=True)

@@ -60,7 +60,7 @@ def _refuse_wait(failure: TransferFailed, left: float) -> None:
     asked = read_retry_after(failure.headers) if failure.headers else 0
     if max(asked, 1) > left:
         asks = f"; the server asks to wait {asked:,} seconds" if asked else ""
-        raise TransferFailed(f"{failure}{asks}; try again later") from failure
+        raise TransferFailed(f"{failure}{asks}; try again later", is_outage=failure.is_outage) from failure
 
 
 def _choose_wait(failure: TransferFailed, number: int) -> int:

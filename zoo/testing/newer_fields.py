@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
 from zoo.plugin import BackboneSpec, WeightsSpec
 from zoo.plugin.backbone_spec import UPSTREAM
-from zoo.plugin.capabilities import needs_cpu
 from zoo.plugin.fields import matches
 from zoo.registry.upstream_version import is_exact
 from zoo.testing.signatures import find_call_fault
@@ -24,8 +23,11 @@ WIDENED = {
     "convert": "a convert that takes the model",
     "upstream": "a range of versions in upstream",
     "constructor": "lines of code as constructor",
-    "unsupported": "'meta' in unsupported",
+    "unsupported": "'meta' or 'channels' in unsupported",
+    "name": "a name with a second slash",
 }
+#: Keys of ``unsupported`` that the version added.
+_REASONS = {"meta", "channels"}
 
 
 def list_newer(spec: BackboneSpec) -> list[str]:
@@ -42,11 +44,15 @@ def _list_set(spec: BackboneSpec | WeightsSpec, names: tuple[str, ...]) -> Itera
 
 
 def _list_widened(spec: BackboneSpec) -> Iterator[str]:
-    if callable(spec.convert) and find_call_fault(spec.convert, "tag", "tensors"):
+    convert = spec.convert
+    takes_two = callable(convert) and not find_call_fault(convert, "tag", "tensors")
+    if callable(convert) and not takes_two and not find_call_fault(convert, "tag", "tensors", "model"):
         yield WIDENED["convert"]
     if matches(UPSTREAM, spec.upstream) and not is_exact(str(spec.upstream)):
         yield WIDENED["upstream"]
     if isinstance(spec.constructor, str) and "\n" in spec.constructor:
         yield WIDENED["constructor"]
-    if needs_cpu(spec):
+    if isinstance(spec.unsupported, Mapping) and _REASONS & spec.unsupported.keys():
         yield WIDENED["unsupported"]
+    if isinstance(spec.name, str) and spec.name.count("/") > 1:
+        yield WIDENED["name"]

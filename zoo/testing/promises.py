@@ -66,7 +66,7 @@ CHECKS: tuple[Check, ...] = (
     Check("plugin.hooks", "static", "every hook has a valid name, the `@hookimpl` marker and valid arguments",
           ("plugin.api",)),
     Check("plugin.listed", "static", "the listing hooks return specs", ("plugin.hooks",)),
-    Check("plugin.version", "static", "`ZOO_API` is a version that has everything that the backbones declare",
+    Check("plugin.version", "static", "`ZOO_API` is at least the version that added everything that the backbones use",
           ("plugin.listed",)),
     Check("plugin.names", "static", "no name is listed twice, ignoring case", ("plugin.listed",)),
     Check("plugin.datasets", "static", "every DatasetSpec is valid", ("plugin.listed",)),
@@ -114,8 +114,8 @@ CHECKS: tuple[Check, ...] = (
           "except for a head that zoo adds",
           ("head.found", "spec.input")),
     Check("build.files", "meta",
-          "`run_files` returns the content of valid JSON files; if they are files of transformers, it builds a network "
-          "with the same tensor names and shapes from them",
+          "`run_files` returns valid JSON; if it is for transformers, transformers builds a network with the same "
+          "tensor names and shapes from it",
           ("head.found", "spec.input")),
     Check("forward.smallest", "meta", "images of min_size also produce logits, including in training mode",
           (*_HEAD, "spec.capabilities")),

@@ -93,6 +93,6 @@ def _list_lines(folder: str, files: Files) -> list[str]:
         "import json; from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification",
         "config = AutoConfig.from_pretrained('.', trust_remote_code=False)",
         *(["AutoImageProcessor.from_pretrained('.', trust_remote_code=False)"] if reads else []),
-        f"json.dump(list(config.id2label.values()), open({LABELS!r}, 'w'))",
+        f"json.dump([config.id2label[key] for key in sorted(config.id2label)], open({LABELS!r}, 'w'))",
         "model = AutoModelForImageClassification.from_config(config)",
     ]

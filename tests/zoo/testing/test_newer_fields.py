@@ -54,7 +54,8 @@ def test_a_backbone_of_version_1_uses_nothing_newer(shelf: Shelf) -> None:
         ("convert=lambda tag, tensors, model: tensors", "a convert that takes the model"),
         ("upstream='click>=8'", "a range of versions in upstream"),
         ("constructor='import acme\\nmodel = acme.Net()'", "lines of code as constructor"),
-        ("unsupported={'meta': 'it reads values'}", "'meta' in unsupported"),
+        ("unsupported={'meta': 'it reads values'}", "'meta' or 'channels' in unsupported"),
+        ("unsupported={'channels': 'it standardizes them'}", "'meta' or 'channels' in unsupported"),
     ],
 )
 def test_what_version_2_added_needs_version_2(shelf: Shelf, changes: str, named: str) -> None:
@@ -64,6 +65,16 @@ def test_what_version_2_added_needs_version_2(shelf: Shelf, changes: str, named:
     assert (result.status, result.reason[: len(message)]) == ("fail", message)
     shelf.add("later", f"spec('later/new', {changes})", end="ZOO_API = 2")
     assert judge("later").status == "pass"
+
+
+def test_a_name_with_a_second_slash_needs_version_2(shelf: Shelf) -> None:
+    shelf.add("acme", "spec('acme/owner/net')")
+    assert "acme/owner/net uses a name with a second slash" in judge("acme").reason
+
+
+def test_a_convert_that_takes_too_few_arguments_is_not_newer(shelf: Shelf) -> None:
+    shelf.add("acme", "spec('acme/odd', convert=lambda tensors: tensors)")
+    assert judge("acme").status == "pass"
 
 
 def test_our_own_plugins_declare_the_version_that_they_use() -> None:

@@ -54,6 +54,9 @@ def build_upstream_files(backbone: BackboneSpec, header: Header) -> Mapping[str,
     if not isinstance(files, Mapping) or not files.keys() <= {*NAMES}:
         found = ", ".join(map(repr, files)) if isinstance(files, Mapping) else type(files).__name__
         raise PluginError(f"{failed}: it returns {found}; return a mapping of {' and '.join(NAMES)} to their content.")
+    if odd := [name for name, content in files.items() if not isinstance(content, Mapping)]:
+        kind = type(files[odd[0]]).__name__
+        raise PluginError(f"{failed}: the content of {odd[0]} is a {kind}; return a mapping.")
     try:
         json.dumps(dict(files), allow_nan=False)
     except (TypeError, ValueError) as error:

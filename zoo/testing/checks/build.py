@@ -59,7 +59,7 @@ def meta(backbone: BackboneUnderTest) -> None:
     _, effects = backbone.building
     if effects.error is not None:
         message = str(effects.error).rstrip(".")
-        if "meta" in message.removeprefix(backbone.spec.name):
+        if "meta" in str(effects.error.__cause__ or effects.error).removeprefix(backbone.spec.name):
             advice = (
                 "do not read tensor values, which tensors on the meta device lack, or declare unsupported={'meta': why}"
             )

@@ -96,7 +96,7 @@ def bf16(backbone: BackboneUnderTest) -> None:
         distance = ((_run_rounded(backbone) - wanted).abs().max() / wanted.abs().max()).item()
         if distance > BF16_TOLERANCE:
             raise CannotCheck(
-                "without weights, it amplifies rounding errors, so its logits in bf16 would prove nothing"
+                "with random weights, it amplifies rounding errors, so comparing logits in bf16 would prove nothing"
             )
         if are_close(found, wanted, BF16_ROUNDINGS * distance):
             return

@@ -109,9 +109,9 @@ def version(plugin: PluginUnderTest) -> None:
         return
     if newer := [(backbone, found) for backbone in plugin.backbones if (found := list_newer(backbone))]:
         backbone, found = newer[0]
-        more = f", and so do {len(newer) - 1} more backbones" if len(newer) > 1 else ""
+        more = f" (and {len(newer) - 1} more)" if len(newer) > 1 else ""
         raise CheckFailed(
-            f"ZOO_API is {declared}, but {backbone.name} uses {', '.join(found)}, which version {VERSION} added{more}; "
+            f"ZOO_API is {declared}, but {backbone.name}{more} uses {', '.join(found)}, which version {VERSION} added; "
             f"declare ZOO_API = {VERSION}.",
             plugin.made.find_place(backbone),
         )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo.models.freeze import digest_frozen
 from zoo.runs.folder import MODEL
 from zoo.runs.model_file import make_header, save_model
 from zoo.runs.upstream_code import CALL, has_call, list_code
-from zoo.testing.backbone_under_test import NUM_CLASSES, BackboneUnderTest, generate_images
+from zoo.testing.backbone_under_test import NUM_CLASSES, SEED, BackboneUnderTest, generate_images
 from zoo.testing.checks.forward import are_close
 from zoo.testing.isolation.constructors import build_without_zoo
 from zoo.testing.isolation.fresh_process import reopen_in_fresh_process
@@ -21,6 +23,8 @@ from zoo.testing.results.result import CannotCheck, CheckFailed, NotApplicable, 
 #: Smallest difference between the logits of two images with which a network can be compared with another one, as a
 #: fraction of the largest logit.
 MIN_SPREAD = 1e-3
+#: Standard deviation of the noise that is added to vectors and scalars.
+NOISE = 0.1
 
 
 def roundtrip(backbone: BackboneUnderTest) -> None:
@@ -29,7 +33,7 @@ def roundtrip(backbone: BackboneUnderTest) -> None:
     logits, digest = backbone.run(backbone.images[:1]), digest_frozen(model, ())
     with TemporaryDirectory() as folder:
         path = Path(folder, MODEL)
-        _save(backbone, path)
+        _save(backbone, model, path)
         try:
             found_digest, found_logits = reopen_in_fresh_process(backbone, path)
         except Exception as error:
@@ -51,12 +55,17 @@ def card(backbone: BackboneUnderTest) -> None:
     spec = backbone.spec
     if spec.constructor is None:
         raise NotApplicable("it declares no constructor")
-    images = generate_images(spec.input.size)
-    wanted = backbone.run(images)
-    if (wanted[0] - wanted[1]).abs().max() < MIN_SPREAD * max(wanted.abs().max().item(), 1e-20):
-        raise CannotCheck("without weights, its logits hardly depend on the image, so they would prove nothing")
+    model, images = _perturb(copy.deepcopy(backbone.network.model)), generate_images(spec.input.size)
+    with torch.no_grad():
+        wanted = model(images)
+    spread = (wanted[0] - wanted[1]).abs().max().item()
+    if not wanted.isfinite().all() or spread < MIN_SPREAD * max(wanted.abs().max().item(), 1e-20):
+        raise CannotCheck(
+            "with random weights, its logits are not finite or hardly depend on the image, so comparing them would "
+            "prove nothing"
+        )
     with TemporaryDirectory() as folder:
-        _save(backbone, Path(folder, MODEL))
+        _save(backbone, model, Path(folder, MODEL))
         code, call = list_code(spec, NUM_CLASSES, spec.input.size), CALL if has_call(spec) else "model"
         found = _run_code(code, images, Path(folder), call=call)
     if found.shape != wanted.shape or not are_close(found, wanted, 1e-5):
@@ -66,9 +75,21 @@ def card(backbone: BackboneUnderTest) -> None:
         )
 
 
-def _save(backbone: BackboneUnderTest, path: Path) -> None:
-    """Save the network as zoo saves a run."""
-    save_model(backbone.network.model, make_header(backbone.network, [*map(str, range(NUM_CLASSES))]), path)
+def _perturb(model: nn.Module) -> nn.Module:
+    """Change the vectors and scalars of a model, such as biases and layer scales.
+
+    As initialized, many of them are near 0. They then hide the layers before them, such as a different activation.
+    """
+    generator = torch.Generator().manual_seed(SEED)
+    for parameter in model.parameters():
+        if parameter.ndim <= 1:
+            parameter.data.add_(NOISE * torch.randn(parameter.shape, generator=generator))
+    return model.eval()
+
+
+def _save(backbone: BackboneUnderTest, model: nn.Module, path: Path) -> None:
+    """Save a network as zoo saves a run."""
+    save_model(model, make_header(backbone.network, [*map(str, range(NUM_CLASSES))]), path)
 
 
 def _run_code(code: list[str], images: Tensor, folder: Path, *, call: str) -> Tensor:

@@ -52,7 +52,8 @@ class Ranked:
     memory: int | None = None
     #: Number of images.
     images: int
-    #: Reasons to fine-tune this candidate: any of ``first``, ``catalog``, ``probe`` and ``next``.
+    #: Reasons to fine-tune this candidate: any of ``first``, ``catalog``, ``neighbors``, ``probe``
+    #: and ``next``.
     suggested: tuple[str, ...] = ()
     #: Why the candidate was not ranked, or why its fine-tuning failed.
     problem: str | None = None
