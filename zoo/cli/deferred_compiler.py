@@ -7,13 +7,15 @@ compiled. This import includes SymPy and Triton: `import torch` takes 2.1 s of p
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 from collections.abc import Callable
-from functools import cache
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from threading import RLock
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 _COMPILER, _FUNCTIONS = "torch._dynamo", "torch._dynamo.utils"
@@ -29,6 +31,27 @@ class _Deferred(ModuleType):
         return getattr(_load(self.__name__), name)
 
 
+class _Once(MetaPathFinder, Loader):
+    """Finds the compiler's modules that are already imported.
+
+    For ``import torch._dynamo.config``, Python first looks for the module, which is missing, and then asks the deferred
+    package for its path. This imports the compiler with all of its modules. Without this class, Python would then
+    import the module again, and its settings would not be those that the compiler reads.
+    """
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:  # noqa: ARG002  # Python's signature
+        module = sys.modules.get(fullname) if fullname.startswith(f"{_COMPILER}.") else None
+        return ModuleSpec(fullname, self, loader_state=module.__spec__) if module else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return sys.modules[spec.name]
+
+    def exec_module(self, module: ModuleType) -> None:
+        spec = module.__spec__
+        if spec is not None and spec.loader is self:  # Python could not set it for modules that refuse new attributes.
+            module.__spec__ = spec.loader_state
+
+
 def defer_compiler() -> None:
     """Replace torch's compiler with what it does for code that is not compiled, unless it has been imported.
 
@@ -40,7 +63,8 @@ def defer_compiler() -> None:
     spec = find_spec(_COMPILER)  # This does not import it.
     compiler.__file__ = functions.__file__ = spec.origin if spec else None  # `inspect` reads it of all modules.
     compiler.__dict__.update(__spec__=spec, disable=_disable, graph_break=_graph_break)
-    functions.__dict__.update(is_compile_supported=_is_compile_supported)
+    functions.__dict__.update(__spec__=spec, is_compile_supported=_is_compile_supported)
+    sys.meta_path.insert(0, _Once())
     sys.modules.update({_COMPILER: compiler, _FUNCTIONS: functions})
 
 
@@ -54,16 +78,19 @@ def _load(name: str) -> ModuleType:
     return importlib.import_module(name)
 
 
-def _disable(function: Callable[..., Any], *args: Any, **options: Any) -> Callable[..., Any]:
+def _disable(function: Any = None, *args: Any, **options: Any) -> Any:
     """Return a function that is never compiled. Until the compiler is imported, nothing is."""
+    if not isinstance(function, FunctionType):  # Modules and classes must keep their type.
+        return _load(_COMPILER).disable(function, *args, **options)
 
-    @cache
+    @functools.cache
     def find_disabled() -> Callable[..., Any]:
         disabled: Callable[..., Any] = sys.modules[_COMPILER].disable(function, *args, **options)
         return disabled
 
+    @functools.wraps(function)
     def call(*arguments: Any, **named: Any) -> Any:
-        is_deferred = isinstance(sys.modules[_COMPILER], _Deferred)
+        is_deferred = isinstance(sys.modules.get(_COMPILER), _Deferred | None)
         return (function if is_deferred else find_disabled())(*arguments, **named)
 
     return call

@@ -71,6 +71,51 @@ assert not is_imported()
 """)
 
 
+def test_no_module_of_the_compiler_is_imported_twice() -> None:
+    run("""
+import torch._dynamo.config as config
+config.suppress_errors = True
+assert torch._dynamo.config is config and torch._dynamo.config.suppress_errors
+assert config.__spec__.origin.endswith("config.py")
+""")
+    run("""
+import torch.export
+import torch._dynamo.exc as exc
+assert torch._dynamo.exc is exc is sys.modules["torch._dynamo.exc"]
+from torch._dynamo.convert_frame import exc as used
+assert used is exc
+""")
+    run("""
+assert torch.compile(lambda values: values + 1, backend="eager")(torch.zeros(1)).item() == 1
+import torch._dynamo.backends.registry as registry
+assert "eager" in registry.list_backends(())
+""")
+
+
+def test_modules_functions_and_decorators_are_disabled_as_usual() -> None:
+    run("""
+layer = torch.compiler.disable(torch.nn.Linear(2, 3))
+assert isinstance(layer, torch.nn.Module) and len(layer.state_dict()) == 2
+""")
+    run("""
+@torch.compiler.disable(recursive=False)
+def one():
+    return 1
+
+assert one() == 1
+""")
+    run("""
+@torch.compiler.disable
+def two(value: int) -> int:
+    "Return it."
+    return value
+
+assert not is_imported()
+assert (two.__name__, two.__doc__, two(2)) == ("two", "Return it.", 2)
+assert list(inspect.signature(two).parameters) == ["value"]
+""")
+
+
 def test_what_was_disabled_before_the_compiler_was_imported_is_never_compiled() -> None:
     run("""
 @torch._disable_dynamo
