@@ -95,9 +95,10 @@ class Replica:
             can_repeat = not (self._is_shared and self._can_try) or isinstance(error, OutOfMemoryEverywhere)
             if can_repeat or not is_out_of_memory(error):
                 raise
+            reason = str(error).partition("\n")[0]
             raise NotEnoughMemory(
-                f"not enough memory for a step that the other processes have begun; continue the run with `resume`, "
-                f"which tries the step in smaller micro-batches. ({error})"
+                "not enough memory for a step that the other processes have begun; continue the run with `resume`. If "
+                f"it stops again, start a run with a larger `accumulate`. ({reason})"
             ) from error
         self._tried.add(kind)
 

@@ -103,8 +103,9 @@ def prepare(job: Job) -> Plan:
     blocks = list_blocks(backbone, model, network.head)
     phases = plan_phases(recipe, blocks)
     _synchronize(model, images, hardware.world)
+    _require_images(recipe, images, hardware.world)
     if recipe.shard and hardware.world.size > 1:
-        _shard(network, blocks, phases[0], images, hardware)
+        _shard(network, blocks, phases[0], hardware)
     else:
         place(model, hardware)
     try_network(network, len(images.classes), hardware.device)
@@ -161,18 +162,24 @@ def _synchronize(model: nn.Module, images: Images, world: World) -> None:
         world.broadcast_([*model.parameters(), *model.buffers()])
 
 
-def _shard(network: Network, blocks: tuple[BlockSpec, ...], recipe: Recipe, images: Images, hardware: Hardware) -> None:
-    """Shard the parameters across the processes. Each process needs images in every batch."""
-    size = hardware.world.size
-    for split, least in (("train", 2), ("val", 1), ("test", 1)):
+def _require_images(recipe: Recipe, images: Images, world: World) -> None:
+    """Require images for every process in each batch, if the processes communicate in the forward pass."""
+    if world.size == 1 or not (recipe.shard or recipe.sync_batch_norm):
+        return
+    name, needed = ("shard", {"train": 2, "val": 1, "test": 1}) if recipe.shard else ("sync_batch_norm", {"train": 1})
+    for split, least in needed.items():
         count = len(getattr(images, split))
-        if count < least * size and (count or split != "test"):
+        if count < least * world.size and (count or split != "test"):
             raise OptionError(
-                f"`shard`: {count} {split} images are too few for {size} processes; use fewer processes, "
-                f"or at least {least * size} images."
+                f"`{name}`: {count} {split} images are too few for {world.size} processes; use fewer processes, "
+                f"or at least {least * world.size} images."
             )
+
+
+def _shard(network: Network, blocks: tuple[BlockSpec, ...], recipe: Recipe, hardware: Hardware) -> None:
+    """Shard the parameters across the processes."""
     freeze(network, blocks, recipe)
-    shard(network.model, blocks, hardware.device, size)
+    shard(network.model, blocks, hardware.device, hardware.world.size)
 
 
 def _report_pitfalls(network: Network, recipe: Recipe, selection: Selection, progress: Progress) -> None:

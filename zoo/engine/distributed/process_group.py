@@ -64,6 +64,9 @@ def _join() -> World:
         store, _, _ = next(rendezvous("env://", rank, size, timeout=TIMEOUT))
         store = meet(PrefixStore(os.environ.get("TORCHELASTIC_RUN_ID", ""), store), rank, size)
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
+        # A process that ends with an error must not close its connections while others are still connecting to it.
+        store.set(f"joined/{rank}", "")
+        store.wait([f"joined/{other}" for other in range(size)])
     except RuntimeError as error:
         reason, _, _ = str(error).partition("\n")
         raise PeerError(f"rank {rank} cannot join the other processes: {reason}") from error
@@ -83,8 +86,11 @@ def meet(store: Store, rank: int, size: int) -> Store:
         name = store.get(f"answer/{token}").decode()  # this waits for the answer
         store.set(f"met/{name}/{rank}", "")
         return PrefixStore(name, store)
+    deadline = time.monotonic() + TIMEOUT.total_seconds()
     for other in range(1, size):
         while not store.check([f"met/{token}/{other}"]):
+            if time.monotonic() > deadline:
+                raise PeerError(f"rank {other} did not join within {TIMEOUT}; start all processes together.")
             if store.check([f"join/{other}"]):
                 store.set(f"answer/{store.get(f'join/{other}').decode()}", token)
             time.sleep(PERIOD)

@@ -22,6 +22,11 @@ from zoo.errors import OptionError
 
 Result = TypeVar("Result")
 
+#: Dtypes that all backends can send. Tensors of other dtypes are sent as bytes.
+_SENT = (
+    torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.int32, torch.int8, torch.uint8,
+    torch.bool,
+)  # fmt: skip
 #: Maximum number of bytes that are broadcast at once, as in torch's DistributedDataParallel.
 BUCKET = 250 * 2**20
 
@@ -89,9 +94,14 @@ class World:
         """Replace tensors, all on one device, with those of the first process."""
         if tensors:
             detached = [tensor.detach() for tensor in tensors]
+            odd = [tensor for tensor in detached if tensor.dtype not in _SENT]
+            copies = [tensor.reshape(-1).view(torch.uint8) for tensor in odd]
+            detached = [*(tensor for tensor in detached if tensor.dtype in _SENT), *copies]
             # torch's DDP uses this function too; it has no public name.
             send = dist._broadcast_coalesced  # type: ignore[attr-defined]  # noqa: SLF001  # as above
             self._communicate(send, dist.group.WORLD, detached, BUCKET, 0)
+            for tensor, received in zip(odd, copies, strict=True):
+                tensor.copy_(received.view(tensor.dtype).view(tensor.shape))
 
     def broadcast_tensors(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Return the tensors of the first process, on the CPU."""

@@ -23,7 +23,8 @@ from zoo.errors import DataError, OptionError, ReportedByPeer
 
 SIZES = [pytest.param(2, marks=pytest.mark.breadth), 3]
 DTYPES = [
-    torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool
+    torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool,
+    torch.int16,
 ]  # fmt: skip
 
 

@@ -132,6 +132,23 @@ def test_too_few_images_for_the_number_of_processes_are_refused(
     assert "`shard`: 4 train images are too few for 3 processes" in first.raised
 
 
+def test_fewer_images_than_processes_that_synchronize_batch_norms_are_refused(
+    tmp_path: Path, registry: Registry, few_photos: Path
+) -> None:
+    def work(_rank: int) -> None:
+        finetune(
+            "net",
+            few_photos,
+            output=tmp_path / "run",
+            registry=registry,
+            **{**OPTIONS, "batch_size": 10},
+            sync_batch_norm=True,
+        )
+
+    first, *_ = in_world(5, work)
+    assert "`sync_batch_norm`: 4 train images are too few for 5 processes" in first.raised
+
+
 @pytest.mark.parametrize("train", ["head-then-all", "gradual"])
 def test_several_phases_cannot_be_sharded(train: str) -> None:
     with pytest.raises(OptionError, match="`shard` needs a single phase"):
