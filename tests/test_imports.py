@@ -162,14 +162,19 @@ def test_listing_imports_nothing_slow(tmp_path: Path, arguments: tuple[str, ...]
     assert not imported & SLOW
 
 
+def list_imported_by_predicting(backbone: str, photos: Path, folder: Path) -> set[str]:
+    """Return the modules that ``zoo predict`` imports for one image and a run of the backbone."""
+    from zoo.training.finetune import finetune
+
+    finetune(backbone, photos, weights="none", epochs=1, output=folder / "run")
+    (image, *_) = photos.rglob("*.png")
+    return list_imported("predict", str(folder / "run"), str(image), cwd=folder)
+
+
 def test_predicting_does_not_import_other_plugins_upstreams(tmp_path: Path, few_photos: Path) -> None:
     if "torchvision" not in INSTALLED:
         pytest.skip("zoo-torchvision is not installed")
-    from zoo.training.finetune import finetune
-
-    finetune("torchvision/squeezenet1_1", few_photos, weights="none", epochs=1, output=tmp_path / "run")
-    (image, *_) = few_photos.rglob("*.png")
-    imported = list_imported("predict", str(tmp_path / "run"), str(image), cwd=tmp_path)
+    imported = list_imported_by_predicting("torchvision/squeezenet1_1", few_photos, tmp_path)
     assert {"torch", "torchvision"} <= imported
     assert not imported & {"timm", "rich", "zoo.training.finetune", "zoo.runs.report", "zoo.testing", *COMPILER}
 
@@ -189,11 +194,7 @@ def test_predicting_and_training_import_torchvision_only_for_its_networks(tmp_pa
 def test_predicting_with_timm_does_not_import_the_compiler(tmp_path: Path, few_photos: Path) -> None:
     if "timm" not in INSTALLED:
         pytest.skip("zoo-timm is not installed")
-    from zoo.training.finetune import finetune
-
-    finetune("timm/test_resnet", few_photos, weights="none", epochs=1, output=tmp_path / "run")
-    (image, *_) = few_photos.rglob("*.png")
-    imported = list_imported("predict", str(tmp_path / "run"), str(image), cwd=tmp_path)
+    imported = list_imported_by_predicting("timm/test_resnet", few_photos, tmp_path)
     assert "timm" in imported
     assert not imported & COMPILER
 

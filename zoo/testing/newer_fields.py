@@ -23,11 +23,10 @@ WIDENED = {
     "convert": "a convert that takes the model",
     "upstream": "a range of versions in upstream",
     "constructor": "lines of code as constructor",
-    "unsupported": "'meta' or 'channels' in unsupported",
     "name": "a name with a second slash",
 }
 #: Keys of ``unsupported`` that the version added.
-_REASONS = {"meta", "channels"}
+REASONS = ("meta", "channels")
 
 
 def list_newer(spec: BackboneSpec) -> list[str]:
@@ -52,7 +51,7 @@ def _list_widened(spec: BackboneSpec) -> Iterator[str]:
         yield WIDENED["upstream"]
     if isinstance(spec.constructor, str) and "\n" in spec.constructor:
         yield WIDENED["constructor"]
-    if isinstance(spec.unsupported, Mapping) and _REASONS & spec.unsupported.keys():
-        yield WIDENED["unsupported"]
+    if isinstance(spec.unsupported, Mapping):
+        yield from (f"{name!r} in unsupported" for name in REASONS if name in spec.unsupported)
     if isinstance(spec.name, str) and spec.name.count("/") > 1:
         yield WIDENED["name"]

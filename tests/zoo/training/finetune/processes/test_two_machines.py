@@ -15,7 +15,7 @@ from made_registries import registry_of
 from plain import make_plain
 from worlds import get_results
 
-#: Number of processes, and of those on each machine.
+#: Number of processes, and number of processes on each machine.
 SIZE, LOCAL = 8, 4
 OPTIONS: dict[str, dict[str, Any]] = {
     "all": {"train": "all", "optimizer": "sgd", "ema": 0.9},
