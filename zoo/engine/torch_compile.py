@@ -74,9 +74,8 @@ class CompiledModel:
             with nullcontext() if self._has_succeeded else _quiet():
                 yield
         except Exception as error:
-            from torch._dynamo.exc import (
-                TorchDynamoException,
-            )  # torch.compile has imported it; runs without it need not
+            # torch.compile has imported this module. Runs that do not compile need not import it.
+            from torch._dynamo.exc import TorchDynamoException
 
             if is_out_of_memory(error) and not isinstance(error, TorchDynamoException):
                 raise

@@ -98,10 +98,10 @@ def _allocate(model: nn.Module) -> None:
     ``to_empty`` would import SymPy for the first tensor, which takes a fifth as long as importing torch.
     """
     for module in model.modules():
-        for name, parameter in module.named_parameters(recurse=False):
+        for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
             if parameter.is_meta:
                 setattr(module, name, nn.Parameter(_make_zeros(parameter), parameter.requires_grad))
-        for name, buffer in module.named_buffers(recurse=False):
+        for name, buffer in module.named_buffers(recurse=False, remove_duplicate=False):
             if buffer.is_meta:
                 setattr(module, name, _make_zeros(buffer))
 

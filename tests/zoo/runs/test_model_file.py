@@ -20,7 +20,7 @@ from zoo.models.weights.choose import WeightsSource
 from zoo.models.weights.header import Header
 from zoo.plugin import BackboneSpec, InputSpec, WeightsSpec
 from zoo.registry.head_design import HeadDesign
-from zoo.runs.model_file import load_header, load_tensors, make_header, save_model
+from zoo.runs.model_file import _allocate, load_header, load_tensors, make_header, save_model
 
 HEADER = Header(
     backbone="acme/net",
@@ -273,3 +273,11 @@ def test_the_license_in_a_file_of_version_0_1_is_read(model: nn.Module, tmp_path
     old["weights_licence"] = json.dumps("CC-BY-NC-4.0")
     save_file(model.state_dict(), path, metadata=old)
     assert load_header(path).weights_license == "CC-BY-NC-4.0"
+
+
+def test_a_parameter_with_two_names_in_a_module_gets_memory_under_both() -> None:
+    with torch.device("meta"):
+        layer = nn.Linear(2, 2)
+        layer.other = layer.weight
+    _allocate(layer)
+    assert {tensor.device.type for tensor in layer.state_dict().values()} == {"cpu"}
