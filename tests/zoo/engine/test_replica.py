@@ -130,6 +130,36 @@ def test_parameters_that_the_graph_of_the_loss_does_not_contain_are_averaged() -
         assert are_same(found, other)
 
 
+class CheckpointedNorm(Plain):
+    """A network whose batch norm is computed again in the backward pass."""
+
+    def __init__(self, *, is_reentrant: bool) -> None:
+        super().__init__()
+        self.norm, self.is_reentrant = nn.BatchNorm1d(12), is_reentrant
+
+    def forward(self, images: Tensor) -> Tensor:
+        pixels = images.flatten(1).requires_grad_()
+        return super().forward(checkpoint(self.norm, pixels, use_reentrant=self.is_reentrant).reshape(images.shape))
+
+
+@pytest.mark.parametrize("is_reentrant", [False, True])
+def test_a_synchronized_norm_is_synchronized_again_in_a_checkpoint(*, is_reentrant: bool) -> None:
+    def train(world: World) -> dict[str, Tensor]:
+        changes: dict[str, Any] = {"syncs_norms": world.size > 1, "micro_batches": MicroBatches(1, is_fixed=True)}
+        learner = make_learner(CheckpointedNorm(is_reentrant=is_reentrant), world, optimizer="sgd", **changes)
+        for step in range(3):
+            learn(learner, share(make_batch(10), world), step)
+        return state_of(learner)
+
+    def work(_rank: int) -> dict[str, Tensor]:
+        with join_world() as world:
+            return train(world)
+
+    first, second = get_results(2, work)
+    torch.testing.assert_close(first, train(ALONE), rtol=0, atol=1e-5)
+    assert are_same(first, second)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_all_processes_hold_identical_tensors_with_mixup_and_batch_norm(size: int) -> None:
     cases = [replace(case, mixup=0.4) for case in OPTIONS + COUNTS[1::3]]
