@@ -171,6 +171,7 @@ def list_imported_by_predicting(backbone: str, photos: Path, folder: Path) -> se
     return list_imported("predict", str(folder / "run"), str(image), cwd=folder)
 
 
+@pytest.mark.breadth
 def test_predicting_does_not_import_other_plugins_upstreams(tmp_path: Path, few_photos: Path) -> None:
     if "torchvision" not in INSTALLED:
         pytest.skip("zoo-torchvision is not installed")
@@ -191,6 +192,7 @@ def test_predicting_and_training_import_torchvision_only_for_its_networks(tmp_pa
     assert not predicting & {"torchvision", "timm", "jinja2.environment", *COMPILER}
 
 
+@pytest.mark.breadth
 def test_predicting_with_timm_does_not_import_the_compiler(tmp_path: Path, few_photos: Path) -> None:
     if "timm" not in INSTALLED:
         pytest.skip("zoo-timm is not installed")

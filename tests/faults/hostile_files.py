@@ -73,7 +73,7 @@ def _read_memory(field: str) -> int:
 def _test_teeth(kind: str, folder: Path, count: int) -> int:
     """Read files of a kind without its validation, and return 1 if this causes no failures."""
     with patch(VALIDATIONS[kind], lambda value, _kind: value):
-        failures = find_failures(kind, folder, range(count))
+        failures = [*find_failures(kind, folder, range(count))]
     sys.stdout.write(f"without validation: {len(failures)} of {count:,} {kind} files caused a failure\n")
     return int(not failures)
 

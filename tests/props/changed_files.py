@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -165,9 +165,9 @@ def find_failure(kind: str, folder: Path, seed: int) -> str | None:
     return None
 
 
-def find_failures(kind: str, folder: Path, seeds: Iterable[int]) -> list[str]:
-    """Return the failures of many changes."""
-    return [failure for seed in seeds if (failure := find_failure(kind, folder, seed))]
+def find_failures(kind: str, folder: Path, seeds: Iterable[int]) -> Iterator[str]:
+    """Yield the failures of many changes."""
+    return (failure for seed in seeds if (failure := find_failure(kind, folder, seed)))
 
 
 def _resume(folder: Path) -> None:

@@ -13,7 +13,7 @@ import zoo
 FINETUNED, SCRATCH = 0.9, 0.75
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.breadth)])
 def test_a_new_head_on_pretrained_features_beats_training_from_scratch(tmp_path: Path, seed: int) -> None:
     options = {"data": "suns_moons", "seed": seed, "device": "cpu", "workers": 0}
     finetuned = zoo.finetune("tiny", output=tmp_path / "finetuned", **options)

@@ -86,6 +86,7 @@ def test_the_worker_ends_with_the_command(
     assert stderr.count("\n") == bool(said)
 
 
+@pytest.mark.breadth
 def test_an_interrupt_reports_what_was_saved(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.touch()

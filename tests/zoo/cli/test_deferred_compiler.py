@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 PRELUDE = """
 import inspect, sys
 import torch
@@ -56,6 +58,7 @@ assert found == torch._dynamo.utils.is_compile_supported("cpu")
 """)
 
 
+@pytest.mark.breadth
 def test_reading_any_other_name_imports_the_compiler() -> None:
     run("""
 assert torch._dynamo.config.suppress_errors is False
@@ -63,6 +66,7 @@ assert is_imported()
 """)
 
 
+@pytest.mark.breadth
 def test_looking_at_all_modules_does_not_import_the_compiler() -> None:
     run("""
 inspect.getmodule(inspect.currentframe())
@@ -71,6 +75,7 @@ assert not is_imported()
 """)
 
 
+@pytest.mark.breadth
 def test_no_module_of_the_compiler_is_imported_twice() -> None:
     run("""
 import torch._dynamo.config as config
@@ -92,6 +97,7 @@ assert "eager" in registry.list_backends(())
 """)
 
 
+@pytest.mark.breadth
 def test_modules_functions_and_decorators_are_disabled_as_usual() -> None:
     run("""
 layer = torch.compiler.disable(torch.nn.Linear(2, 3))
@@ -116,6 +122,7 @@ assert list(inspect.signature(two).parameters) == ["value"]
 """)
 
 
+@pytest.mark.breadth
 def test_what_was_disabled_before_the_compiler_was_imported_is_never_compiled() -> None:
     run("""
 @torch._disable_dynamo
@@ -135,6 +142,7 @@ assert torch.compile(lambda values: disabled(values) * 2, backend="eager")(torch
 """)
 
 
+@pytest.mark.breadth
 def test_disabled_functions_run_while_another_thread_imports_the_compiler() -> None:
     run("""
 @torch.compiler.disable
@@ -146,6 +154,7 @@ assert one() == 1
 """)
 
 
+@pytest.mark.breadth
 def test_a_compiler_that_was_imported_before_stays() -> None:
     run("""
 import torch._dynamo.exc

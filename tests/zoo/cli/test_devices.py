@@ -140,6 +140,7 @@ def test_a_signal_saves_a_checkpoint_and_the_same_command_resumes(start: Callabl
     assert (facts["hardware"]["processes"], facts["epochs"], len(facts["resumed"])) == (2, 20, 1)
 
 
+@pytest.mark.breadth
 def test_a_killed_process_is_reported_and_the_other_one_ends(start: Callable[..., Popen], tmp_path: Path) -> None:
     with start(SLOWLY="1") as process:
         wait_for(process, "epoch 2:")

@@ -39,6 +39,7 @@ def test_the_path_is_on_stdout_and_the_agreement_on_stderr(
     assert "proved on 10 validation images\n" in shown.err
 
 
+@pytest.mark.breadth
 def test_the_json_output_has_the_result_of_the_comparison(
     run: Main, folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -99,7 +99,8 @@ run()
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.breadth)])
+@pytest.mark.breadth
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_writes_the_best_model_that_is_still_in_memory(
     photos: Path, tmp_path: Path, config: Path, installed: dict[str, str], number: signal.Signals
 ) -> None:

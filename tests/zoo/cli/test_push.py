@@ -47,6 +47,7 @@ def test_an_error_is_one_line(run: Main, folder: Path, hub: LoopbackHub, capsys:
     ]
 
 
+@pytest.mark.breadth
 def test_a_private_run_is_pushed_pulled_and_used_offline_in_fresh_processes(few_photos: Path, tmp_path: Path) -> None:
     pytest.importorskip("huggingface_hub")
     folder = zoo.finetune("tiny", few_photos, output=tmp_path / "run", epochs=1, device="cpu", workers=0).path

@@ -81,6 +81,7 @@ def test_a_signal_ends_the_server_after_the_open_requests(
     assert "Traceback" not in err
 
 
+@pytest.mark.breadth
 def test_only_the_address_is_on_stdout(folder: Path, tmp_path: Path) -> None:
     with serving(folder, tmp_path / "site", "--host", "0.0.0.0") as (process, line):
         assert re.fullmatch(r"http://localhost:\d+\n", line)

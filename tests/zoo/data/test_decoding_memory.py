@@ -63,6 +63,7 @@ def measure_peaks(folder: Path) -> tuple[int, int]:
     return alone, together
 
 
+@pytest.mark.breadth
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_images_that_take_the_whole_budget_are_decoded_one_after_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -11,26 +11,29 @@ from PIL import Image
 
 from zoo.data.jpeg_decoder import find_jpeg_decoder
 
-#: Decodes a JPEG before and after torchvision is imported.
+#: Decodes JPEGs before and after torchvision is imported.
 CODE = """
 import sys, warnings
 import torch
 from zoo.data.decode import decode_image
-pixels = decode_image(open(sys.argv[1], "rb").read())
+files = [open(path, "rb").read() for path in sys.argv[1:]]
+found = [decode_image(file) for file in files]
 assert "torchvision" not in sys.modules
 warnings.simplefilter("ignore")
-from torchvision.io import ImageReadMode, decode_image as decode
-assert torch.equal(pixels, decode(torch.frombuffer(bytearray(open(sys.argv[1], "rb").read()), dtype=torch.uint8)))
+from torchvision.io import decode_image as decode
+for pixels, file in zip(found, files, strict=True):
+    assert torch.equal(pixels, decode(torch.frombuffer(bytearray(file), dtype=torch.uint8))), pixels.shape
 """
+SIZES = [(60, 40), (500, 333), (1600, 1200), (4000, 3000)]
 
 
-@pytest.mark.parametrize("size", [(60, 40), (500, 333), (1600, 1200), (4000, 3000)])
-def test_pixels_are_those_of_torchvision_without_importing_it(tmp_path: Path, size: tuple[int, int]) -> None:
-    noise = Image.effect_noise((size[0] // 4, size[1] // 4), 60).resize(size)
-    Image.merge("RGB", (noise, noise.rotate(90, expand=True).resize(size), noise.transpose(0))).save(
-        tmp_path / "photo.jpg", quality=85
-    )
-    subprocess.run([sys.executable, "-c", CODE, tmp_path / "photo.jpg"], check=True, timeout=120)
+def test_pixels_are_those_of_torchvision_without_importing_it(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{width}.jpg" for width, _ in SIZES]
+    for path, size in zip(paths, SIZES, strict=True):
+        noise = Image.effect_noise((size[0] // 4, size[1] // 4), 60).resize(size)
+        photo = Image.merge("RGB", (noise, noise.rotate(90, expand=True).resize(size), noise.transpose(0)))
+        photo.save(path, quality=85)
+    subprocess.run([sys.executable, "-c", CODE, *paths], check=True, timeout=120)
 
 
 def test_without_torchvision_there_is_no_decoder(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,14 +96,15 @@ def test_freed_memory_is_kept_until_it_is_returned(tunables: str) -> None:
     assert given_back > PAGES * 0.9
 
 
+@pytest.mark.breadth
 @gnu
 @pytest.mark.parametrize(
     "arguments",
     [
         ("finetune", "tiny", "--data", "none"),
-        pytest.param(("lr-find", "tiny", "--data", "none"), marks=pytest.mark.breadth),
-        pytest.param(("evaluate", "none", "--data", "none"), marks=pytest.mark.breadth),
-        pytest.param(("predict", "none", "none"), marks=pytest.mark.breadth),
+        ("lr-find", "tiny", "--data", "none"),
+        ("evaluate", "none", "--data", "none"),
+        ("predict", "none", "none"),
     ],
     ids=lambda arguments: arguments[0],
 )
@@ -117,7 +118,7 @@ def test_commands_that_run_a_model_keep_freed_memory(tmp_path: Path, arguments: 
     [
         pytest.param("MALLOC_TRIM_THRESHOLD_", "131072", marks=pytest.mark.breadth),
         pytest.param("MALLOC_MMAP_THRESHOLD_", "131072", marks=pytest.mark.breadth),
-        ("MALLOC_MMAP_MAX_", "65536"),
+        pytest.param("MALLOC_MMAP_MAX_", "65536", marks=pytest.mark.breadth),
         ("GLIBC_TUNABLES", "glibc.malloc.mmap_max=65536"),
     ],
 )

@@ -142,6 +142,7 @@ def test_only_batches_of_the_usual_size_are_compiled() -> None:
     assert len(progress.lines) == 1
 
 
+@pytest.mark.breadth
 def test_compilations_of_other_phases_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     for width in range(1, 11):  # torch compiles a function at most eight times

@@ -22,7 +22,7 @@ COUNT = 200
 
 @pytest.mark.parametrize("kind", READERS)
 def test_a_changed_file_is_read_or_refused(tmp_path: Path, kind: str) -> None:
-    assert find_failures(kind, tmp_path, range(COUNT)) == []
+    assert [*find_failures(kind, tmp_path, range(COUNT))] == []
 
 
 @pytest.mark.parametrize("kind", READERS)
@@ -30,7 +30,7 @@ def test_without_the_validation_changed_files_cause_failures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setattr(VALIDATIONS[kind], lambda value, _kind: value)
-    assert find_failures(kind, tmp_path, range(COUNT))
+    assert any(find_failures(kind, tmp_path, range(COUNT)))
 
 
 @pytest.mark.parametrize("kind", READERS)

@@ -216,6 +216,7 @@ def test_a_folder_whose_name_begins_with_hf_is_a_folder(run: Path, monkeypatch: 
     assert open_run("hf:run", Silent()).path == Path("hf:run")
 
 
+@pytest.mark.breadth
 def test_an_export_of_a_run_on_the_hub_is_written_to_the_working_directory(
     published_run: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -159,6 +159,7 @@ def test_its_weights_are_converted_and_loaded(namespace: str) -> None:
     assert all(torch.equal(tensor, wanted[name]) for name, tensor in model.state_dict().items())
 
 
+@pytest.mark.breadth
 def test_it_passes_every_check(namespace: str) -> None:
     plugin = examine(namespace)
     backbone = plugin.get_backbone(f"{namespace}/net")

@@ -211,7 +211,7 @@ def images(few_photos: Path, registry: Registry) -> Images:
 @example(events=["nothing", "nothing", 4, "save", 0], figures=[(0, 1.0), (2, 1.0)])
 @example(events=[*["nothing"] * 4, "save", 0], figures=[(0, 1.0), (2, 1.0)])
 @given(events=st.lists(st.sampled_from(EVENTS), max_size=25), figures=st.lists(st.sampled_from(FIGURES), max_size=10))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_best_model_is_on_disk_after_any_events(images: Images, events: list[Event], figures: list[Figure]) -> None:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
         run = RestartedRun(images, Path(folder) / "run", events, figures)

@@ -88,6 +88,7 @@ def test_the_record_has_the_result_of_the_proof_and_no_path_of_this_machine(tiny
     assert "were reduced to 12" in record["reason"]
 
 
+@pytest.mark.breadth
 def test_without_the_images_the_export_is_not_proved_but_compared_on_drawn_images(tiny_run: Path, drawn: Path) -> None:
     moved = drawn.rename(drawn.with_name("moved"))
     try:

@@ -40,6 +40,7 @@ def test_the_twin_in_timm_has_equal_logits(name: str) -> None:
         assert torch.allclose(ours(images), theirs(images), atol=1e-5)
 
 
+@pytest.mark.breadth
 def test_timm_loads_the_run_folder_of_a_timm_backbone_in_a_fresh_process(photos: Path, tmp_path: Path) -> None:
     run = finetune(
         "timm/test_resnet", photos, output=tmp_path / "run", weights="none", epochs=1, device="cpu", workers=0

@@ -26,6 +26,8 @@ from zoo.errors import OptionError
 from zoo.training.callbacks import RunCallbacks
 from zoo.training.finetune import finetune
 
+pytestmark = pytest.mark.breadth
+
 ROOT = Path(__file__).parents[4]
 #: Batches of 10, 10 and 4 images. The optimizer is SGD, because Adam amplifies rounding errors of tiny gradients.
 OPTIONS: dict[str, Any] = {**LEARNS, "epochs": 2, "batch_size": 10, "optimizer": "sgd", "compile": True}

@@ -366,6 +366,7 @@ def test_the_report_and_the_model_card_say_that_the_last_epoch_was_kept(learned:
     assert "Fold 2 of 3 was held out" in (fold / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.breadth
 def test_several_processes_share_each_fold(validate: Validate, tmp_path: Path) -> None:
     first, second = get_results(2, lambda _rank: validate(tmp_path / "together", **HEAD, precision="fp32"))
     assert first.path == second.path == tmp_path / "together"

@@ -78,6 +78,7 @@ def test_the_weights_load_into_the_users_own_class(photos: Path, output: Path, f
     assert torch.allclose(module.eval()(images), loaded(images), atol=1e-5)
 
 
+@pytest.mark.breadth
 def test_a_run_is_killed_and_resumed_to_the_same_bytes(photos: Path, tmp_path: Path, file: str) -> None:
     options = ["--train", "all", "--epochs", "4", "--batch-size", "6", "--image-size", "16", "--device", "cpu"]
     options += ["--set", "workers=0", "--set", "save_every=1", "--data", str(photos), "--resume"]

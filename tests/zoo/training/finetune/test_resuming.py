@@ -80,8 +80,20 @@ def test_a_run_resumes_many_times(
     assert read_facts(output)["resumed"] == [1, 1, 1, 1, 2, 2, 3, 3]
 
 
-@pytest.mark.parametrize("train", ["head", "all", "from:layer2", "head-then-all"])
-@pytest.mark.parametrize("cache", [False, True])
+@pytest.mark.parametrize(
+    ("train", "cache"),
+    [
+        ("head", True),
+        ("from:layer2", False),
+        ("head-then-all", True),
+        *(
+            pytest.param(train, cache, marks=pytest.mark.breadth)
+            for train, cache in (
+                ("head", False), ("all", False), ("all", True), ("from:layer2", True), ("head-then-all", False),
+            )
+        ),
+    ],
+)  # fmt: skip
 def test_a_run_resumes_for_any_trained_part(
     photos: Path, registry: Registry, tmp_path: Path, *, train: str, cache: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,6 +91,7 @@ def test_no_process_stores_more_than_its_shards(tested_photos: Path, tmp_path: P
     assert max(first, second) < 0.52 * whole
 
 
+@pytest.mark.breadth
 def test_a_sharded_run_that_is_resumed_has_the_same_result(
     tested_photos: Path, tmp_path: Path, registry: Registry
 ) -> None:
