@@ -65,3 +65,9 @@ def test_the_page_shows_the_existing_packages_and_the_checked_layers() -> None:
     tool = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
     layers = next(contract["layers"] for contract in tool["contracts"] if contract["type"] == "layers")
     assert "\n".join(layers) in PAGE
+
+
+def test_no_module_is_longer_than_250_lines() -> None:
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / "zoo").rglob("*.py")}
+    assert len(lengths) > 400
+    assert {str(path.relative_to(ROOT)): length for path, length in lengths.items() if length > 250} == {}

@@ -32,7 +32,7 @@ from zoo.testing.promises import BY_NAME, LEVELS, Level
 from zoo.testing.results.causes import group_by_cause
 from zoo.testing.results.place import PLACE
 from zoo.testing.results.result import BAD, Result, count_statuses
-from zoo.testing.suite import Suite, Target, find_target
+from zoo.testing.suite import Suite, Target, find_targets
 
 Key = TypeVar("Key")
 
@@ -104,9 +104,8 @@ def command(
     with _interruptible(save):
         find_plugin = functools.cache(examine)
         # A wrong name is reported before any check runs.
-        targets = [find_target(_find_full_name(name), find_plugin) for name in names]
-        found = (suite.run(target, open_progress(name_flags)) for target in targets)
-        results = [*dict.fromkeys(chain.from_iterable(found))]  # without duplicates: a plugin may be named twice
+        targets = find_targets([_find_full_name(name) for name in names], find_plugin)
+        results = [*chain.from_iterable(suite.run(target, open_progress(name_flags)) for target in targets)]
     print_notes(*_list_weak_digests(targets))
     if as_json:
         print_json(results)

@@ -90,8 +90,10 @@ def _disable(function: Any = None, *args: Any, **options: Any) -> Any:
 
     @functools.wraps(function)
     def call(*arguments: Any, **named: Any) -> Any:
-        is_deferred = isinstance(sys.modules.get(_COMPILER), _Deferred | None)
-        return (function if is_deferred else find_disabled())(*arguments, **named)
+        compiler = sys.modules.get(_COMPILER)
+        # While another thread imports the compiler, its functions are not there yet.
+        is_imported = not isinstance(compiler, _Deferred) and hasattr(compiler, "disable")
+        return (find_disabled() if is_imported else function)(*arguments, **named)
 
     return call
 

@@ -14,7 +14,8 @@ from zoo.cli.streams import print_lines
 def command(as_json: bool) -> int:
     """Check the installation and show how to fix problems.
 
-    Checks the versions of packages, the devices, the cache folder and the plugins. Exits with 1 if there is a problem.
+    Checks the versions of packages, the devices, the image decoder, the cache folder and the plugins. Exits with 1 if
+    there is a problem.
     """
     with torch_session() as (registry, _):
         from zoo.training.doctor import examine_installation

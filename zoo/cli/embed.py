@@ -8,6 +8,7 @@ import click
 
 from zoo.cli import shared
 from zoo.cli.completion import complete_data, complete_run
+from zoo.cli.flags import name_flags
 from zoo.cli.output import json_option, print_json
 from zoo.cli.process import torch_session
 from zoo.cli.stdin_paths import insert_stdin
@@ -43,7 +44,7 @@ def command(model: str, images: tuple[str, ...], output: str, as_json: bool, **o
         check_output(output)
         found = embed(model, insert_stdin(images), registry=registry, progress=progress, **options)
         path = str(found.save(output))
-    print_notes(*(f"{item.path}: {item.reason}" for item in found.left_out), repr(found))
+    print_notes(*(f"{item.path}: {name_flags(item.reason)}" for item in found.left_out), repr(found))
     facts = {"output": path, "images": len(found.paths), "width": found.features.shape[1]}
     left_out = [{"path": str(item.path), "reason": item.reason} for item in found.left_out]
     print_json({**facts, "left_out": left_out}) if as_json else print_lines(path)

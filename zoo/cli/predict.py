@@ -9,6 +9,7 @@ import click
 
 from zoo.cli import shared
 from zoo.cli.completion import complete_data, complete_run
+from zoo.cli.flags import name_flags
 from zoo.cli.mistakes import format_accuracy, format_top, format_wrong
 from zoo.cli.output import json_option, print_csv, print_json
 from zoo.cli.process import torch_session
@@ -85,7 +86,7 @@ def command(  # click passes each option as an argument
         paths = insert_stdin(images)
         classifier = load(run, model=model, device=device, registry=registry, progress=progress)
         predictions = classifier.predict(paths, registry=registry, progress=progress, adapt=adapt, **options)
-    print_notes(*(f"{prediction.name}: {prediction.error}" for prediction in predictions if prediction.error))
+    print_notes(*(f"{each.name}: {name_flags(each.error)}" for each in predictions if each.error))
     columns = _choose_columns(
         truth=options["truth"], distance=options["distance"] or options["max_percentile"] is not None
     )

@@ -47,9 +47,9 @@ def _can_skip(learner: Learner) -> bool:
 
     SGD leaves its momentum uninitialized if it skips the first step. With fp16, the scaler controls what is skipped.
     """
-    is_adam = isinstance(learner.optimizer, torch.optim.Adam)
+    is_adam = isinstance(learner.optimizer, torch.optim.Adam) and learner.optimizer.defaults["fused"]
     is_supported = learner.hardware.device.type in ("cpu", "cuda") and not is_sharded(learner.model)
-    return is_adam and is_supported and not learner.scaler.is_enabled()
+    return bool(is_adam) and is_supported and not learner.scaler.is_enabled()
 
 
 def _check(is_finite: Tensor, describe: Callable[[], str]) -> None:

@@ -40,13 +40,14 @@ def build_optimizer(
         {"params": members[key], "weight_decay": key[1], "initial_lr": lr * key[0]}
         for key in sorted(members, reverse=True)
     ]
+    trainable = [parameter for parameters in members.values() for parameter in parameters]
+    fused = not any(parameter.is_complex() for parameter in trainable)
     # A fused optimizer makes only one pass over memory per step; memory access takes most of a step's time for large
-    # heads.
+    # heads. The kernels do not support complex numbers.
     if design.name == "sgd":
-        trainable = [parameter for parameters in members.values() for parameter in parameters]
         # The fused kernel of SGD does not support sharded parameters. If the first step overflows, as can happen with
         # fp16 on GPUs, the kernel leaves the momentum uninitialized.
-        fused = all(parameter.device.type == "cpu" and not is_sharded_tensor(parameter) for parameter in trainable)
+        fused &= all(parameter.device.type == "cpu" and not is_sharded_tensor(parameter) for parameter in trainable)
         return torch.optim.SGD(groups, lr=lr, momentum=design.momentum, nesterov=design.nesterov, fused=fused)
     kind: type[torch.optim.Adam] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[design.name]
-    return kind(groups, lr=lr, betas=design.betas, eps=design.eps, fused=True)
+    return kind(groups, lr=lr, betas=design.betas, eps=design.eps, fused=fused)

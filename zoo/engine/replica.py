@@ -52,6 +52,10 @@ class Replica:
         self._world, self._loss, self._can_try = world, _Loss(model, criterion), not is_fixed
         self._is_shared = world.size > 1 and not is_sharded(model)
         self._ddp: DistributedDataParallel | None = None
+        #: Whether torch averages the gradients after the backward pass. It starts true, until a step shows that torch
+        #: finds all parameters that get a gradient.
+        self._averages_later = True
+        self._found: set[int] = set()
         #: The kinds of steps that have been tried: the batch size, and whether the optimizer already had its state.
         self._tried: set[tuple[int, bool]] = set()
         self._is_trial = False
@@ -70,8 +74,11 @@ class Replica:
             is_last: Whether this is the last micro-batch of a step, whose backward pass averages the gradients.
         """
         module: Callable[..., tuple[Tensor, Tensor]] = self._ddp or self._loss
-        with self._ddp.no_sync() if self._ddp and (self._is_trial or not is_last) else nullcontext():
-            return module(model, *micro_batch)
+        with self._ddp.no_sync() if self._ddp and (self._averages_later or not is_last) else nullcontext():
+            loss, logits = module(model, *micro_batch)
+        if self._ddp and self._averages_later:
+            self._found |= _find_leaves(loss)
+        return loss, logits
 
     @contextmanager
     def stepping(self, size: int, steps: int) -> Iterator[None]:
@@ -87,6 +94,8 @@ class Replica:
         """
         kind = (size, steps > 0)
         self._is_trial = self._is_shared and self._can_try and kind not in self._tried
+        self._averages_later |= self._is_trial
+        self._found.clear()
         try:
             with self._world.reporting_peer_errors():
                 self._open()
@@ -116,7 +125,9 @@ class Replica:
         """
         with self._failing_together(compiled) if self._is_trial or self._world.size == 1 else nullcontext():
             yield
-        if self._ddp and (self._is_trial or not local_size):
+        if self._ddp and (self._averages_later or not local_size):
+            has_gradient = [id(parameter) for parameter in self._loss.trained if parameter.grad is not None]
+            self._averages_later = not local_size or not self._found.issuperset(has_gradient)
             self._ddp(None)[0].backward()
 
     @contextmanager
@@ -150,3 +161,21 @@ class Replica:
     def close(self) -> None:
         """Drop torch's module, which keeps the connections to the other processes open."""
         self._ddp = None
+
+
+def _find_leaves(loss: Tensor) -> set[int]:
+    """Return the ids of the parameters in the graph of a loss.
+
+    torch averages gradients during the backward pass only for these. Checkpoints with ``use_reentrant=True`` and
+    reversible networks hide the others: their backward pass runs another one.
+    """
+    nodes, seen, leaves = [loss.grad_fn], set[Any](), set[int]()
+    while nodes:
+        node = nodes.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if node.name() == "torch::autograd::AccumulateGrad":
+            leaves.add(id(node.variable))  # type: ignore[attr-defined]  # torch does not annotate it
+        nodes.extend(following for following, _ in node.next_functions)
+    return leaves

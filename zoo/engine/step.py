@@ -11,6 +11,7 @@ from functools import partial
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import get_gradient_edge
 
 from zoo.data.loader import Batch
 from zoo.engine.device import seed_generators
@@ -97,7 +98,8 @@ def _compute_gradients(learner: Learner, local_batch: LocalBatch) -> StepResult:
                 loss, logits = replica.compute_loss(model, images, *targets, is_last=is_last)
             _require_gradient(loss)
             loss = loss * (criterion.weigh(*targets) / local_batch.total_weight)
-            learner.scaler.scale(loss * replica.factor).backward()  # type: ignore[no-untyped-call]  # torch's own
+            # In a method of a tensor, the mode that synchronizes norms is off, but checkpoints run norms again.
+            torch.autograd.backward(get_gradient_edge(learner.scaler.scale(loss * replica.factor)))
             loss_sum += loss.detach()
             correct += (logits.argmax(1) == labels).sum()
     return _share(learner, StepResult(loss_sum, correct, local_batch.global_size))

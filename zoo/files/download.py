@@ -18,13 +18,14 @@ from pathlib import Path
 from zoo.errors import DownloadError
 from zoo.files.atomic import publish
 from zoo.files.digest import Digest, hash_file
-from zoo.files.http import Response, TransferFailed, file_name, open_url
+from zoo.files.http import Response, TransferFailed, open_url
 from zoo.files.leftovers import lock_path, remove_leftovers
 from zoo.files.limits import DOWNLOAD_BYTES, LOCK_SECONDS
 from zoo.files.paths import accessing
 from zoo.files.remote_file import RemoteFile
 from zoo.files.remote_version import read_version_of
 from zoo.files.retry import retry
+from zoo.files.urls import file_name
 from zoo.progress import Progress
 
 

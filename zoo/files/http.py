@@ -1,8 +1,7 @@
 """Request a file from a web server: allowed URLs, headers and redirects.
 
 Only https is allowed, except that plain http is allowed to this machine itself. The token in ``HF_TOKEN`` is sent only
-to the Hub. ``hf://owner/name/file`` refers to the newest version of a file on the Hugging Face Hub (or on
-``HF_ENDPOINT``).
+to the Hub.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from importlib.metadata import PackageNotFoundError
 from typing import IO
 from urllib import request as urllib
 from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
-from zoo.errors import DownloadError
 from zoo.files.pace import PacedHTTP, PacedHTTPS
 from zoo.files.remote_version import RemoteVersion
+from zoo.files.urls import web_address
 from zoo.files.versions import read_version
 
 #: Seconds to wait for data from a silent server.
@@ -32,7 +31,6 @@ TIMEOUT = 30.0
 CHUNK = 1 << 18
 
 _DIGEST = re.compile(r'"?([0-9a-f]{64})"?')
-_ASCII = "".join(map(chr, range(128)))
 _RANGE = re.compile(r"bytes (\d+)-")
 
 
@@ -108,40 +106,6 @@ def open_url(url: str, start: int) -> Response:
     digest = _DIGEST.fullmatch(redirects.digest or body.headers.get("X-Linked-Etag") or "")
     version = RemoteVersion.of_headers(body.headers, None if body.length is None else first + body.length)
     return Response(body, first, body.length, digest[1] if digest and url.startswith("hf://") else None, version)
-
-
-def web_address(url: str) -> str:
-    """Return the https URL of ``url``, which may be ``hf://owner/name/file``. Raises DownloadError."""
-    if not url.startswith("hf://"):
-        return url if url.isascii() else _encode(url)
-    owner, name, file = split_hub_url(url)
-    hub = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-    return f"{hub.rstrip('/')}/{quote(owner)}/{quote(name)}/resolve/main/{quote(file)}"
-
-
-def file_name(url: str) -> str:
-    """Return the last part of the path of ``url``, still percent-encoded, which is also torch.hub's file name."""
-    return re.split(r"[?#]", url, maxsplit=1)[0].rpartition("/")[2]
-
-
-def cache_name(url: str) -> str:
-    """Return a short, readable name for the file at ``url``, which is valid in every file system but not unique."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", file_name(url))[-80:]
-
-
-def split_hub_url(url: str) -> tuple[str, str, str]:
-    """Return the owner, the name and the file (a relative path) of ``hf://owner/name/file``. Raises DownloadError."""
-    parts = url.removeprefix("hf://").split("/")
-    if len(parts) < 3 or any(part in ("", ".", "..") or "\\" in part for part in parts):
-        raise DownloadError(f"Cannot fetch {url}: a URL on the Hub has the form hf://owner/name/file")
-    return parts[0], parts[1], "/".join(parts[2:])
-
-
-def _encode(url: str) -> str:
-    """Percent-encode the non-ASCII characters of the path and the query. A host name has an encoding of its own."""
-    parts = urlsplit(url)
-    path, query = (quote(part, safe=_ASCII, errors="surrogateescape") for part in (parts.path, parts.query))
-    return parts._replace(path=path, query=query).geturl()
 
 
 class _Redirects(urllib.HTTPRedirectHandler):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from zoo.files.cache import user_cache_folder
-from zoo.files.http import file_name, split_hub_url
+from zoo.files.urls import file_name, split_hub_url
 
 
 def find_in_torch_cache(url: str) -> Iterator[Path]:

@@ -122,7 +122,7 @@ def choose_progress() -> Progress:
 
 def is_first() -> bool:
     """Return whether this is the only process of a run, or the first one that torchrun started."""
-    return os.environ.get("RANK", "0") == "0"
+    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
 
 
 def open_progress(word: Callable[[str], str] = str) -> Progress:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zoo.files.digest import Digest
-from zoo.files.http import file_name
+from zoo.files.urls import file_name
 from zoo.plugin import WeightsSpec
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -24,9 +24,9 @@ PATIENCE = 12
 
 
 class Target(NamedTuple):
-    """A plugin with all of its backbones, or with only one of them."""
+    """A plugin with the backbones to check."""
 
-    #: A namespace, or a backbone's full name.
+    #: A namespace, or the full name of the only backbone.
     name: str
     plugin: PluginUnderTest
     backbones: tuple[BackboneSpec, ...]
@@ -46,6 +46,24 @@ def find_target(name: str, find_plugin: Callable[[str], PluginUnderTest] = exami
     namespace, slash, _ = name.partition("/")
     plugin = find_plugin(namespace)
     return Target(name, plugin, (plugin.get_backbone(name),) if slash else plugin.backbones)
+
+
+def find_targets(names: Iterable[str], find_plugin: Callable[[str], PluginUnderTest] = examine) -> list[Target]:
+    """Find plugins and backbones as `find_target` does, and join those of a plugin.
+
+    The plugin is then checked once, and several processes can check its backbones at the same time.
+    """
+    joined: dict[str, Target] = {}
+    for name in dict.fromkeys(names):
+        found = find_target(name, find_plugin)
+        namespace = found.plugin.namespace
+        if namespace in joined:
+            earlier = joined[namespace].backbones
+            known = [backbone.name for backbone in earlier]
+            new = (backbone for backbone in found.backbones if backbone.name not in known)
+            found = Target(namespace, found.plugin, (*earlier, *new))
+        joined[namespace] = found
+    return [*joined.values()]
 
 
 @dataclass(frozen=True)

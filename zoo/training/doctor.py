@@ -12,6 +12,7 @@ from importlib import metadata
 import torch
 
 from zoo.data.cores import count_cores
+from zoo.data.jpeg_decoder import find_jpeg_decoder
 from zoo.engine.precision import computes_bf16
 from zoo.files.cache import KINDS, cache_folder, list_entries
 from zoo.files.versions import read_version
@@ -28,7 +29,7 @@ GIB = 2**30
 class Finding:
     """A fact about the installation, and what to do if something is wrong."""
 
-    #: ``versions``, ``device``, ``cache`` or ``plugin``.
+    #: ``versions``, ``device``, ``images``, ``cache`` or ``plugin``.
     about: str
     fact: str
     is_ok: bool = True
@@ -36,8 +37,8 @@ class Finding:
 
 
 def examine_installation(registry: Registry) -> list[Finding]:
-    """Check versions, devices, the cache folder and the plugins, without changing anything."""
-    return [*_list_versions(), *_list_devices(), *_list_caches(), *_list_plugins(registry)]
+    """Check versions, devices, the image decoder, the cache folder and the plugins, without changing anything."""
+    return [*_list_versions(), *_list_devices(), _describe_decoder(), *_list_caches(), *_list_plugins(registry)]
 
 
 def _list_versions() -> Iterator[Finding]:
@@ -64,6 +65,14 @@ def _list_devices() -> Iterator[Finding]:
     if not torch.cuda.is_available() and shutil.which("nvidia-smi"):
         advice = "install a CUDA build of torch that matches the driver; see https://pytorch.org/get-started/locally/"
         yield Finding("device", "an NVIDIA driver is installed, but torch finds no GPU", is_ok=False, advice=advice)
+
+
+def _describe_decoder() -> Finding:
+    if find_jpeg_decoder() is not None:
+        return Finding("images", "JPEG is decoded by torchvision's libjpeg-turbo, all other formats by Pillow")
+    fact = "JPEG is decoded by Pillow, which can take twice as long, because torchvision's decoder cannot be loaded"
+    advice = f"install the torchvision that was built for torch {torch.__version__}"
+    return Finding("images", fact, is_ok=False, advice=advice)
 
 
 def _list_caches() -> Iterator[Finding]:

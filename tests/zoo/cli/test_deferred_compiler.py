@@ -135,6 +135,17 @@ assert torch.compile(lambda values: disabled(values) * 2, backend="eager")(torch
 """)
 
 
+def test_disabled_functions_run_while_another_thread_imports_the_compiler() -> None:
+    run("""
+@torch.compiler.disable
+def one():
+    return 1
+
+sys.modules["torch._dynamo"] = type(sys)("torch._dynamo")  # as at the start of the import
+assert one() == 1
+""")
+
+
 def test_a_compiler_that_was_imported_before_stays() -> None:
     run("""
 import torch._dynamo.exc

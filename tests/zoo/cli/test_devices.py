@@ -71,8 +71,9 @@ def environment(tmp_path: Path) -> dict[str, str]:
     """The environment of a process in which only this plugin is installed."""
     site = Site(tmp_path / "site")
     site.add("bolt", PLUGIN)
-    package = Path(inspect.getfile(zoo.plugin)).parent.parent
-    path = os.pathsep.join([str(site.folder), str(package), os.environ.get("PYTHONPATH", "")])
+    root = Path(inspect.getfile(zoo.plugin)).parents[2]
+    # An empty entry would be the current folder.
+    path = os.pathsep.join(filter(None, [str(site.folder), str(root), os.environ.get("PYTHONPATH")]))
     return {**os.environ, "PYTHONPATH": path, "ZOO_LOAD_PLUGINS": "bolt"}
 
 
@@ -80,11 +81,11 @@ def environment(tmp_path: Path) -> dict[str, str]:
 def begin(photos: Path, tmp_path: Path, config: Path, environment: dict[str, str]) -> Callable[..., Popen]:
     """Start a run in the folder "out" with a launcher."""
 
-    def begin(launcher: Sequence[str], *more: str, **variables: str) -> Popen:
+    def begin(launcher: Sequence[str], *more: str, safely: Sequence[str] = (), **variables: str) -> Popen:
         common = ("--data", str(photos), "--config", str(config), "--output", "out", "--device", "cpu", *FLAGS)
         one_thread = {"OMP_NUM_THREADS": "1"}  # as zoo sets for two processes here, so that rounding is the same
         return subprocess.Popen(
-            [sys.executable, "-m", *launcher, "zoo", "finetune", *more, *common], cwd=tmp_path,
+            [sys.executable, *safely, "-m", *launcher, "zoo", "finetune", *more, *common], cwd=tmp_path,
             env={**environment, **one_thread, **variables},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
@@ -184,6 +185,16 @@ def test_a_user_error_in_all_processes_is_printed_once(start: Callable[..., Pope
     assert (process.returncode, out) == (1, "")
     (line,) = err.splitlines()
     assert line.startswith("Error: no backbone 'bolt/nett'")
+
+
+def test_the_current_folder_and_the_variables_of_torchrun_do_not_change_the_command(
+    begin: Callable[..., Popen], tmp_path: Path
+) -> None:
+    (tmp_path / "zoo.py").write_text("raise SystemExit(9)")
+    with begin((), "bolt/nett", "--devices", "2", safely=["-P"], PET_NNODES="2", PET_NO_PYTHON="1") as process:
+        out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (1, ""), err
+    assert err.startswith("Error: no backbone 'bolt/nett'")
 
 
 def test_zero_devices_are_refused(run: Main, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -165,6 +165,14 @@ def test_an_option_is_named_as_a_flag_in_an_error(
     assert capfd.readouterr().err.startswith("Error: --columns applies only to a table, but ")
 
 
+def test_an_option_is_named_as_a_flag_in_the_error_of_an_image(
+    run: Main, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "bands.npy", np.zeros((8, 8, 5), np.uint8))
+    assert run(folder, tmp_path / "bands.npy") == 1
+    assert "to use all, train with --channels 5" in capsys.readouterr().err
+
+
 def test_shards_are_classified_like_their_images(
     run: Main, folder: Path, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from small_steps import Plain, make_batch, make_learner
+from zoo.engine.distributed.world import ALONE
 from zoo.engine.optimizer import build_optimizer
+from zoo.engine.step import learn
 from zoo.plugin import BackboneSpec
 from zoo.registry.optimizer_design import OPTIMIZERS, OptimizerDesign
 
@@ -86,3 +89,18 @@ def test_parameters_can_have_different_learning_rates() -> None:
     initial_lrs = {parameter: group["initial_lr"] for group in groups for parameter in group["params"]}
     assert initial_lrs == {p: LR * (0.5 if p in deep else 1.0) for p in model.parameters()}
     assert groups[0]["initial_lr"] == LR
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_complex_parameters_are_trained(name: str) -> None:
+    class Spectral(Plain):
+        def __init__(self) -> None:
+            super().__init__()
+            self.filters = nn.ParameterList([torch.ones(3, 2, 2, dtype=torch.complex64)])
+
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward((images * self.filters[0]).real)
+
+    model = Spectral()
+    learn(make_learner(model, ALONE, optimizer=name), make_batch(6), 0)
+    assert (model.filters[0] != 1).any()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from small_steps import Normed, Plain, make_batch, make_learner, share, state_of
 from worlds import get_results
@@ -108,6 +109,55 @@ def test_several_processes_compute_the_result_of_one(size: int) -> None:
         assert [score.loss for score in scores] == pytest.approx([score.loss for score in alone], abs=1e-5), case
         assert [score.accuracy for score in scores] == [score.accuracy for score in alone], case
         assert all(are_same(found, other) and scores == other_scores for other, other_scores in rest), case
+
+
+class Checkpointed(Plain):
+    """A network whose body is computed again in the backward pass, which hides its parameters from torch."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        pixels = images.flatten(1).requires_grad_()
+        features: Tensor = checkpoint(self.body, pixels, use_reentrant=True)
+        logits: Tensor = self.fc(features.tanh())
+        return logits
+
+
+def test_parameters_that_the_graph_of_the_loss_does_not_contain_are_averaged() -> None:
+    cases = [Case(), Case(micro_batches=2, count=13)]
+    first, second = train_together(2, Checkpointed, cases)
+    for case, (found, _), (other, _) in zip(cases, first, second, strict=True):
+        expected, _ = case.train(Checkpointed(), ALONE)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+        assert are_same(found, other)
+
+
+class CheckpointedNorm(Plain):
+    """A network whose batch norm is computed again in the backward pass."""
+
+    def __init__(self, *, is_reentrant: bool) -> None:
+        super().__init__()
+        self.norm, self.is_reentrant = nn.BatchNorm1d(12), is_reentrant
+
+    def forward(self, images: Tensor) -> Tensor:
+        pixels = images.flatten(1).requires_grad_()
+        return super().forward(checkpoint(self.norm, pixels, use_reentrant=self.is_reentrant).reshape(images.shape))
+
+
+@pytest.mark.parametrize("is_reentrant", [False, True])
+def test_a_synchronized_norm_is_synchronized_again_in_a_checkpoint(*, is_reentrant: bool) -> None:
+    def train(world: World) -> dict[str, Tensor]:
+        changes: dict[str, Any] = {"syncs_norms": world.size > 1, "micro_batches": MicroBatches(1, is_fixed=True)}
+        learner = make_learner(CheckpointedNorm(is_reentrant=is_reentrant), world, optimizer="sgd", **changes)
+        for step in range(3):
+            learn(learner, share(make_batch(10), world), step)
+        return state_of(learner)
+
+    def work(_rank: int) -> dict[str, Tensor]:
+        with join_world() as world:
+            return train(world)
+
+    first, second = get_results(2, work)
+    torch.testing.assert_close(first, train(ALONE), rtol=0, atol=1e-5)
+    assert are_same(first, second)
 
 
 @pytest.mark.parametrize("size", SIZES)

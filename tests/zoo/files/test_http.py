@@ -9,9 +9,8 @@ from urllib.error import URLError
 
 import pytest
 
-from zoo.errors import DownloadError
 from zoo.files import http as web
-from zoo.files.http import TransferFailed, open_url, split_hub_url, web_address
+from zoo.files.http import TransferFailed, open_url
 
 Site = Any  # The class is in conftest.py, which cannot be imported.
 
@@ -118,10 +117,6 @@ def test_an_invalid_address_is_an_error(url: str) -> None:
     assert str(reason_of(url))
 
 
-def test_non_ascii_characters_are_percent_encoded_and_others_stay_as_they_are() -> None:
-    assert web.web_address("https://x.test/\u00e9%20a?q=\u00e9&b=%C3#f") == "https://x.test/%C3%A9%20a?q=%C3%A9&b=%C3#f"
-
-
 def test_a_redirect_to_a_forbidden_address_is_not_followed(site: Site, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(b"secret")
@@ -178,19 +173,6 @@ def test_the_digest_of_another_server_is_ignored(site: Site, other_site: Site) -
     response = open_url(site.url("/file"), 0)
     response.body.close()
     assert response.sha256 is None
-
-
-def test_the_hub_is_huggingface_co_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("HF_ENDPOINT", raising=False)
-    assert web_address("hf://timm/net/a/b.bin") == "https://huggingface.co/timm/net/resolve/main/a/b.bin"
-    monkeypatch.setenv("HF_ENDPOINT", "https://mirror.test/")
-    assert web_address("hf://timm/net/b c.bin") == "https://mirror.test/timm/net/resolve/main/b%20c.bin"
-
-
-@pytest.mark.parametrize("url", ["hf://o/n", "hf://o/n/", "hf://o//f", "hf://o/n/../f", "hf://../n/f", "hf://o/n/a\\b"])
-def test_a_hub_address_cannot_leave_its_repository(url: str) -> None:
-    with pytest.raises(DownloadError, match="hf://owner/name/file"):
-        split_hub_url(url)
 
 
 def test_an_error_without_a_message_is_described_by_its_type() -> None:

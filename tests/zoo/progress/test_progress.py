@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from zoo.progress import Bars, Lines, Progress, Silent, open_progress
+from zoo.progress import Bars, Lines, Progress, Silent, is_first, open_progress
 
 EVERY: list[Callable[[], Progress]] = [Silent, Lines, Bars]
 
@@ -151,3 +151,10 @@ def test_a_line_that_cannot_be_printed_does_not_end_the_work(
 ) -> None:
     monkeypatch.setattr(sys, "stderr", FullDisk())
     kind().say("epoch 1")
+
+
+def test_a_rank_without_other_processes_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    assert is_first()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert not is_first()

@@ -16,7 +16,7 @@ from zoo.progress import Advance
 from zoo.testing.promises import CHECKS, LEVELS, Level, list_checks
 from zoo.testing.results.result import Result
 from zoo.testing.runner import Scope
-from zoo.testing.suite import Suite, find_target
+from zoo.testing.suite import Suite, find_target, find_targets
 
 #: A builder that writes the network's name and the process to a file.
 NOTES = """
@@ -98,6 +98,16 @@ def test_a_namespace_selects_the_plugin_and_all_its_backbones(shelf: Any, progre
 def test_a_full_name_selects_the_backbone_and_its_plugin(shelf: Any, progress: Recorder) -> None:
     shelf.add("acme", "spec()", "spec('acme/other')")
     assert list_names(list(Suite("static").run(find_target("acme/other"), progress))) == ["acme", "acme/other"]
+
+
+def test_the_backbones_of_a_plugin_are_one_target_and_each_is_checked_once(shelf: Any, progress: Recorder) -> None:
+    shelf.add("acme", "spec()", "spec('acme/other')", "spec('acme/third')")
+    shelf.add("bolt", "spec('bolt/net')")
+    acme, bolt = find_targets(["acme/other", "bolt", "acme/net", "acme/other"])
+    assert list_names(list(Suite("static").run(acme, progress))) == ["acme", "acme/other", "acme/net"]
+    assert (bolt.name, len(bolt.backbones)) == ("bolt", 1)
+    (whole,) = find_targets(["acme/third", "acme"])
+    assert sorted(backbone.name for backbone in whole.backbones) == ["acme/net", "acme/other", "acme/third"]
 
 
 def test_each_family_checks_only_the_smallest_of_each_family(shelf: Any, progress: Recorder) -> None:

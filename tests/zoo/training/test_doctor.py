@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from zoo.files.versions import read_version
 from zoo.registry.plugins.load import Plugin
@@ -23,7 +24,7 @@ def find(findings: list[Finding], text: str) -> Finding:
 
 def test_a_working_installation_is_ok(registry: Registry) -> None:
     findings = examine_installation(registry)
-    assert {finding.about for finding in findings} == {"versions", "device", "cache", "plugin"}
+    assert {finding.about for finding in findings} == {"versions", "device", "images", "cache", "plugin"}
     assert find(findings, f"zoo {read_version('zoo')}").is_ok
     assert find(findings, "acme (zoo-acme 1.0): 1 backbone").is_ok
 
@@ -47,6 +48,14 @@ def test_a_nearly_full_disk_is_reported(registry: Registry, monkeypatch: pytest.
     finding = find(examine_installation(registry), "GiB free in")
     assert not finding.is_ok
     assert "zoo cache clear" in (finding.advice or "")
+
+
+def test_a_missing_decoder_is_reported(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find(examine_installation(registry), "JPEG is decoded by torchvision's").is_ok
+    monkeypatch.setattr(doctor, "find_jpeg_decoder", lambda: None)
+    finding = find(examine_installation(registry), "JPEG is decoded by Pillow")
+    assert not finding.is_ok
+    assert torch.__version__ in (finding.advice or "")
 
 
 def test_a_missing_package_is_reported(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,9 @@ from zoo.errors import DataError, PluginError
 from zoo.files.atomic import FULL, atomic_write
 from zoo.files.cache import cache_folder, writing_cache
 from zoo.files.download import fetch, sha256_of
-from zoo.files.http import cache_name, file_name
 from zoo.files.leftovers import remove_leftovers
 from zoo.files.paths import accessing
+from zoo.files.urls import cache_name, file_name
 from zoo.registry.plugins.isolation import naming_place
 
 if TYPE_CHECKING:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch.distributed import run as torchrun
@@ -13,6 +15,7 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from zoo.data.cores import count_cores
+from zoo.engine.distributed.process_group import read_place
 from zoo.errors import OptionError, PeerError
 
 #: Options of torchrun. The address cannot be reached from other machines.
@@ -28,16 +31,24 @@ def needs_launch(count: int, device: str) -> bool:
     if count < 1:
         raise OptionError(f"`devices` must be at least 1, got {count}.")
     if "WORLD_SIZE" in os.environ:
-        started = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        started = read_place().local_size
         if started != count:
-            raise OptionError(
-                f"`devices` is {count}, but torchrun started {started} processes on this machine; omit `devices`."
-            )
+            which = "1 process" if started == 1 else f"{started} processes"
+            raise OptionError(f"`devices` is {count}, but torchrun started {which} on this machine; omit `devices`.")
         return False
     gpus = torch.cuda.device_count()
     if gpus < count and (device == "cuda" or (device == "auto" and gpus)):
         raise OptionError(f"`devices` is {count}, but the number of available GPUs is {gpus}.")
     return count > 1
+
+
+def _ignore_surroundings() -> None:
+    """Make torchrun start exactly this command again, whatever its variables and the current folder contain."""
+    for name in [name for name in os.environ if name.startswith("PET_")]:
+        del os.environ[name]  # torchrun reads its own options from them, for example a number of machines
+    if sys.path[:1] != [str(Path.cwd())]:
+        # With `-m`, Python would import modules from the current folder, such as the random.py of a data set.
+        os.environ["PYTHONSAFEPATH"] = "1"
 
 
 def launch(arguments: Sequence[str], count: int) -> int:
@@ -49,6 +60,7 @@ def launch(arguments: Sequence[str], count: int) -> int:
     logger = logging.getLogger("torch.distributed.elastic")  # zoo prints one line instead
     logger.addHandler(logging.NullHandler())
     logger.propagate = False
+    _ignore_surroundings()
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, count_cores() // count)))
     try:
         parsed = torchrun.parse_args(["--nproc-per-node", str(count), *_TORCHRUN, *arguments])  # type: ignore[no-untyped-call]  # torch's own

@@ -85,7 +85,7 @@ class Notices:
 
 
 def _list_reasons(notices: dict[int, str]) -> list[str]:
-    return [f"rank {rank} ended: {text}" for rank, text in notices.items() if text != _ANOTHER_DIED]
+    return [f"rank {rank} ended: {text.removesuffix('.')}" for rank, text in notices.items() if text != _ANOTHER_DIED]
 
 
 def is_peer_error(error: BaseException) -> bool:

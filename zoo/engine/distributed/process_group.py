@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import torch
@@ -16,7 +18,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from zoo.engine.distributed.notices import is_peer_error
 from zoo.engine.distributed.world import ALONE, World
-from zoo.errors import NotFinite, PeerError, ReportedByPeer, ZooError
+from zoo.errors import NotFinite, OptionError, PeerError, ReportedByPeer, ZooError
 
 #: Maximum time that a process waits for another one, for example while the first process downloads weights.
 TIMEOUT = timedelta(hours=1)
@@ -55,8 +57,8 @@ def join_world() -> Iterator[World]:
 
 
 def _join() -> World:
-    names = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
-    rank, size, local_rank, local_size = (int(os.environ.get(name, default)) for name, default in names.items())
+    place = read_place()
+    rank, size = place.rank, place.size
     if dist.is_initialized():  # left over from a run that ended with an error
         dist.destroy_process_group()
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
@@ -67,10 +69,35 @@ def _join() -> World:
         # A process that ends with an error must not close its connections while others are still connecting to it.
         store.set(f"joined/{rank}", "")
         store.wait([f"joined/{other}" for other in range(size)])
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:  # ValueError if a variable of torchrun is missing
         reason, _, _ = str(error).partition("\n")
         raise PeerError(f"rank {rank} cannot join the other processes: {reason}") from error
-    return World(rank, size, local_rank, local_size, store)
+    return replace(place, store=store)
+
+
+def read_place() -> World:
+    """Return the ranks and numbers of processes that torchrun sets, without a store.
+
+    Raises:
+        OptionError: If something else has set one of its variables.
+    """
+    names = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
+    texts = {name: os.environ.get(name, default) for name, default in names.items()}
+    for name, text in texts.items():
+        if not re.fullmatch("[0-9]{1,9}", text):
+            raise OptionError(
+                f"the environment variable {name} must be a whole number, as torchrun sets it, got {text!r}; unset it, "
+                "or start zoo with torchrun."
+            )
+    rank, size, local_rank, local_size = map(int, texts.values())
+    place = World(rank, size, local_rank, local_size)
+    if place.rank >= place.size or place.local_rank >= place.local_size:
+        raise OptionError(
+            f"rank {place.rank} of {place.size} processes, {place.local_rank} of {place.local_size} on this machine, "
+            "is impossible; unset the environment variables RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE, or "
+            "start zoo with torchrun."
+        )
+    return place
 
 
 def meet(store: Store, rank: int, size: int) -> Store:

@@ -18,9 +18,9 @@ from zoo.errors import WeightsError
 from zoo.files.atomic import atomic_write
 from zoo.files.cache import cache_folder, writing_cache
 from zoo.files.download import fetch_pinned
-from zoo.files.http import cache_name
 from zoo.files.hub_caches import find_in_hub_cache, find_in_torch_cache
 from zoo.files.member import extract_member
+from zoo.files.urls import cache_name
 from zoo.models.weights.read import PICKLES, make_unpinned_error, read_suffix
 from zoo.plugin import WeightsSpec
 from zoo.progress import Progress

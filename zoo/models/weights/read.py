@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from zoo.errors import WeightsError
 from zoo.files.digest import Digest
-from zoo.files.http import file_name
+from zoo.files.urls import file_name
 from zoo.models.weights.torch_file import describe_content, is_torch_file, read_torch_file
 from zoo.plugin.weights_spec import FILE_SUFFIXES
 

@@ -6,9 +6,11 @@ import base64
 import io
 from collections.abc import Sequence
 
-from torchvision.transforms.v2.functional import to_pil_image  # type: ignore[import-untyped]  # torchvision has no types
+from torch import Tensor
 
+from zoo.data.channels import to_visible
 from zoo.data.contact_sheet import Row
+from zoo.data.pillow_tensors import to_pillow
 from zoo.runs.report.template import render_template
 
 
@@ -30,7 +32,7 @@ def _list_figures(row: Row) -> list[tuple[str, Sequence[str]]]:
     return [(_encode(image), lines) for image, lines in zip(row.images, captions, strict=True)]
 
 
-def _encode(image: object) -> str:
+def _encode(image: Tensor) -> str:
     file = io.BytesIO()
-    to_pil_image(image).save(file, "PNG")
+    to_pillow(to_visible(image)).save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode("ascii")

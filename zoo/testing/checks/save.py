@@ -82,7 +82,7 @@ def _perturb(model: nn.Module) -> nn.Module:
     """
     generator = torch.Generator().manual_seed(SEED)
     for parameter in model.parameters():
-        if parameter.ndim <= 1:
+        if parameter.ndim <= 1 and (parameter.is_floating_point() or parameter.is_complex()):
             parameter.data.add_(NOISE * torch.randn(parameter.shape, generator=generator))
     return model.eval()
 

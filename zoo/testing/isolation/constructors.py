@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -62,7 +63,8 @@ def run_without_zoo(lines: Sequence[str], *, on_meta_device: bool) -> Shapes:
     number, line = answer.get("number"), answer.get("line", "").strip()
     where = f" in line {number}, {line!r}" if number else ""
     place = "".join(f" ({place})" for place in answer.get("place", ()))
-    needs_zoo = "; the constructor must work where zoo is not installed" if "'zoo" in answer["error"] else ""
+    is_zoo = re.search(r"'zoo['.]", answer["error"])
+    needs_zoo = "; the constructor must work where zoo is not installed" if is_zoo else ""
     raise LinesFailed(f"{answer['error']}{where}{place}{needs_zoo}")
 
 

@@ -57,7 +57,7 @@ def _fork(request: dict[str, Any], on_meta: str, answers: int) -> dict[str, Any]
         _answer(request, on_meta, writing)
     os.close(writing)
     with open(reading, "rb") as pipe:  # noqa: PTH123  # it is a file descriptor
-        content = pipe.read()
+        content = pipe.readline()  # Processes that the code leaves behind keep the pipe open.
     _, status = os.waitpid(child, 0)
     if not content:
         return {"error": f"ends the process with exit code {os.waitstatus_to_exitcode(status)}"}
@@ -67,7 +67,7 @@ def _fork(request: dict[str, Any], on_meta: str, answers: int) -> dict[str, Any]
 
 def _answer(request: dict[str, Any], on_meta: str, writing: int) -> NoReturn:
     try:
-        content = json.dumps(_build(request, on_meta)).encode()
+        content = json.dumps(_build(request, on_meta)).encode() + b"\n"
         with open(writing, "wb") as pipe:  # it is a file descriptor
             pipe.write(content)
     finally:

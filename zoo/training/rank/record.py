@@ -192,6 +192,13 @@ def suggest(records: Sequence[Ranked], networks: Mapping[str, Hashable]) -> list
 
 
 def list_suggested(records: Sequence[Ranked], count: int) -> list[Ranked]:
-    """Return the best candidates: first the suggested ones, then the others by rank."""
+    """Return the best candidates: first the suggested ones, then the others by rank.
+
+    Of candidates with the same features, which have the same scores, only one is returned.
+    """
     ranked = [record for record in records if record.rank is not None]
-    return sorted(ranked, key=lambda record: not record.suggested)[:count]
+    distinct: dict[Hashable, Ranked] = {}
+    for record in sorted(ranked, key=lambda record: not record.suggested):
+        scores = record.accuracy, round(record.loss or 0.0, 4), round(record.logme or 0.0, 4)
+        distinct.setdefault(scores, record)
+    return [*distinct.values()][:count]

@@ -34,6 +34,12 @@ def test_processes_that_torchrun_started_are_not_launched_again(monkeypatch: pyt
         needs_launch(4, "cpu")
 
 
+def test_a_single_process_that_torchrun_started_is_not_launched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    with pytest.raises(OptionError, match=r"`devices` is 2, but torchrun started 1 process on this machine; omit"):
+        needs_launch(2, "cpu")
+
+
 def test_more_processes_than_gpus_are_an_error_with_device_cuda() -> None:
     count = torch.cuda.device_count() + 2
     with pytest.raises(OptionError, match=rf"`devices` is {count}, but the number of available GPUs is {count - 2}\."):

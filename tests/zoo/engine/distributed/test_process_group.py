@@ -8,7 +8,8 @@ import pytest
 from torch.distributed import HashStore
 from torch.distributed.distributed_c10d import Store
 
-from zoo.engine.distributed.process_group import meet
+from zoo.engine.distributed.process_group import join_world, meet
+from zoo.errors import OptionError, PeerError
 
 
 def meet_all(store: Store, ranks: tuple[int, ...]) -> dict[int, Store]:
@@ -41,3 +42,28 @@ def test_an_earlier_process_that_has_exited_is_not_joined() -> None:
     found = meet_all(store, (0, 1))
     found[0].set("here", "")
     assert found[1].check(["here"])
+
+
+@pytest.mark.parametrize(
+    ("variables", "text"),
+    [
+        ({"WORLD_SIZE": "many"}, "the environment variable WORLD_SIZE must be a whole number, as torchrun sets it"),
+        ({"WORLD_SIZE": "2", "RANK": ""}, "the environment variable RANK must be a whole number"),
+        ({"WORLD_SIZE": "2", "RANK": "2"}, "rank 2 of 2 processes, 0 of 1 on this machine, is impossible; unset"),
+        ({"WORLD_SIZE": "0"}, "rank 0 of 0 processes"),
+    ],
+)
+def test_variables_that_torchrun_did_not_set_are_an_error(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], text: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(OptionError, match=text), join_world():
+        raise AssertionError
+
+
+def test_a_missing_address_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(PeerError, match=r"rank 0 cannot join the other processes: .* MASTER_ADDR"), join_world():
+        raise AssertionError

@@ -110,8 +110,19 @@ def test_several_names_of_one_network_are_one_suggestion() -> None:
 
 @pytest.mark.parametrize(("count", "names"), [(1, "a"), (2, "ac"), (3, "acb"), (9, "acb")])
 def test_the_suggested_ones_are_fine_tuned_first(count: int, names: str) -> None:
-    records = suggest([make("a", 1, 60.0), make("b", 2), make("c", 3, 80.0)], {"a": 1, "b": 2, "c": 3})
+    a, b, c = (
+        replace(record, loss=place)
+        for place, record in enumerate((make("a", 1, 60.0), make("b", 2), make("c", 3, 80.0)))
+    )
+    records = suggest([a, b, c], {"a": 1, "b": 2, "c": 3})
     assert "".join(record.name for record in list_suggested([*records, make("d", None)], count)) == names
+
+
+def test_a_copy_of_a_network_is_not_fine_tuned_as_well() -> None:
+    one = replace(make("a", 1), accuracy=0.9, loss=0.25, logme=1.5)
+    copy = replace(one, name="b", loss=0.250001, suggested=("catalog",))
+    other = replace(one, name="c", loss=0.26)
+    assert [record.name for record in list_suggested([one, copy, other], 3)] == ["b", "c"]
 
 
 def test_the_published_accuracy_decides_within_a_rank_only() -> None:

@@ -87,7 +87,7 @@ def test_the_error_for_different_images_names_the_rank(train: Train, output: Pat
 def test_an_error_in_one_process_is_reported_by_it_and_the_first(train: Train, output: Path, photos: Path) -> None:
     first, own = list_errors(2, lambda rank: train(output, data=photos / "nowhere" if rank else photos))
     assert own.startswith("DataError: rank 1: ")
-    assert first == f"PeerError: rank 1 ended: {own.removeprefix('DataError: rank 1: ')}. {LEFT}"
+    assert first == f"PeerError: rank 1 ended: {own.removeprefix('DataError: rank 1: ').removesuffix('.')}. {LEFT}"
     assert not output.exists()
 
 
