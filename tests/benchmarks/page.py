@@ -24,8 +24,9 @@ another tool run alternately (zoo, other tool, zoo, other tool), and a ratio is 
 changes in the speed of the machine favor neither tool. The tables show the median of the ratios and, in
 parentheses, the lowest and the highest. **If the ratio is above 1, zoo is faster** or uses less memory.
 
-- All tools get the same images, epochs, batch size ({BATCH_SIZE}) and seeds (0 to {SEEDS - 1}, one per pair). Each
-  script in `tests/benchmarks/peers/` follows the documentation of its tool, and states where it deviates and why.
+- All tools get the same images, epochs, batch size ({BATCH_SIZE}, unless the title says otherwise) and seeds (0 to
+  {SEEDS - 1}, one per pair). Each script in `tests/benchmarks/peers/` follows the documentation of its tool, and states
+  where it deviates and why.
 - zoo runs as `zoo finetune` with default options. Its cache is empty at the start of each run, except in the row
   "zoo again". By default, zoo uses the channels-last memory format, uses bfloat16 if the CPU supports it natively,
   and keeps freed memory for reuse. The other tools run as in their documentation, in float32 unless a row says
@@ -99,7 +100,8 @@ def write_table(workload: Workload, lines: Sequence[Line], settings: Mapping[str
     for name in PEERS:
         if mine := [line for line in lines if line["peer"] == name]:
             rows += [write_row(PEERS[name].title, mine)]
-    notes = [note for name in PEERS for note in list_notes(name, lines, settings["images"]["train"], epochs)]
+    work = {"images": settings["images"]["train"], "epochs": epochs, "batch_size": workload.batch_size}
+    notes = [note for name in PEERS for note in list_notes(name, lines, work)]
     start = describe_start(workload, settings["weights"])
     title = f"## {workload.title}\n\n{epochs} epoch{'s' * (epochs != 1)}, {start}.\n\n{HEADER}"
     return title + "\n".join(rows) + "\n" + "".join(f"\n- {note}" for note in notes) + "\n" * bool(notes)
@@ -177,8 +179,14 @@ def show_answers(answers: Sequence[Mapping[str, Any]]) -> tuple[str, str, str, s
     return best, last, f"{answers[-1]['images']:,}", f"{answers[-1]['learning']:,}"
 
 
-def list_notes(name: str, lines: Sequence[Line], images: int, epochs: int) -> list[str]:
-    """Return the notes about a peer that appear below the table."""
+def list_notes(name: str, lines: Sequence[Line], work: Mapping[str, int]) -> list[str]:
+    """Return the notes about a peer that appear below the table.
+
+    Args:
+        name: Name of the peer.
+        lines: Results of the workload.
+        work: The ``images``, ``epochs`` and ``batch_size`` of a run.
+    """
     mine = [line for line in lines if line["peer"] == name]
     runs = [line["theirs"] for line in mine]
     failed = [run["error"] for run in runs if "error" in run]
@@ -186,7 +194,7 @@ def list_notes(name: str, lines: Sequence[Line], images: int, epochs: int) -> li
     answers = [run["answer"] for run in runs if "answer" in run]
     notes = [PEERS[name].note] if PEERS[name].note and answers else []
     for answer in answers:
-        notes += describe_work(answer, images=images, epochs=epochs, batch_size=BATCH_SIZE)
+        notes += describe_work(answer, **work)
     if name == "limit" and (steps := spread_ratios([pair for line in mine if (pair := read_steps(line))])):
         ratio = f"{show(steps)} times as long as zoo's"
         notes.append(f"after warm-up, its training steps take {ratio}, which include loading images")

@@ -15,7 +15,7 @@ from typing import Any
 
 from environment import plain_environment
 from measure import measure
-from workloads import BATCH_SIZE, OURS, PEERS, SIZE, Peer, Workload
+from workloads import OURS, PEERS, SIZE, Peer, Workload
 
 SCRIPTS = Path(__file__).parent / "peers"
 #: Number of seeds. With more pairs than this, the seeds repeat.
@@ -42,13 +42,13 @@ class Bench:
     def describe(self, workload: Workload, pair: int, output: Path) -> str:
         """Return the job of a script as JSON."""
         job = {
-            "workload": workload.name,
+            "workload": workload.task,
             "model": workload.model,
             "timm_model": workload.timm_model,
             "data": self.data,
             "output": output,
             "epochs": self.epochs or workload.epochs,
-            "batch_size": BATCH_SIZE,
+            "batch_size": workload.batch_size,
             "size": SIZE,
             "seed": pair % SEEDS,
             "device": self.device,

@@ -15,6 +15,7 @@ PINS = {
 }
 
 OURS = "ours"
+#: Number of images per batch, unless the workload has its own.
 BATCH_SIZE = 32
 #: Height and width of an image in pixels.
 SIZE = 224
@@ -40,6 +41,8 @@ class Workload:
     """A training task that zoo and all peers perform."""
 
     name: str
+    #: What is trained: ``frozen``, ``vgg`` or ``full``.
+    task: str
     title: str
     #: Names of the network in torchvision and timm.
     model: str
@@ -47,6 +50,7 @@ class Workload:
     epochs: int
     #: Names of the peers that are compared by default.
     peers: tuple[str, ...]
+    batch_size: int = BATCH_SIZE
 
 
 _CANNOT_FREEZE = "it cannot freeze layers, so it trains all parameters"
@@ -76,8 +80,11 @@ _ALL = tuple(PEERS)
 WORKLOADS = {
     workload.name: workload
     for workload in (
-        Workload("frozen", "A new last layer on a frozen MobileNetV2", "mobilenet_v2", "mobilenetv2_100", 10, _ALL),
         Workload(
+            "frozen", "frozen", "A new last layer on a frozen MobileNetV2", "mobilenet_v2", "mobilenetv2_100", 10, _ALL
+        ),
+        Workload(
+            "vgg",
             "vgg",
             "A new classifier in the classic VGG style (three linear layers) on the frozen convolutions of VGG16",
             "vgg16",
@@ -87,11 +94,22 @@ WORKLOADS = {
         ),
         Workload(
             "full",
+            "full",
             "Full training of ResNet18",
             "resnet18",
             "resnet18",
             5,
             tuple(name for name in _ALL if name != "warm"),  # no part is frozen, so no features are cached
+        ),
+        Workload(
+            "small",
+            "full",
+            "Full training of ResNet18 in batches of 4",
+            "resnet18",
+            "resnet18",
+            5,
+            ("tutorial", "limit"),
+            batch_size=4,
         ),
     )
 }

@@ -5,9 +5,14 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 #: Parameters of mallopt(3).
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
+#: The values of these parameters in a process that has freed large blocks: malloc raises both thresholds up to these
+#: values whenever a block is freed that was above the lower one. It stops doing so after the first call of mallopt.
+_USUAL = {_M_TRIM_THRESHOLD: 64 * 2**20, _M_MMAP_THRESHOLD: 32 * 2**20, _M_MMAP_MAX: 65536}
 #: Environment variables with which users tune malloc themselves; ``glibc.malloc`` in GLIBC_TUNABLES does the same.
 VARIABLES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_")
 
@@ -27,6 +32,26 @@ def keep_freed_memory() -> None:
         library.mallopt(_M_MMAP_MAX, 0)
         library.mallopt(_M_TRIM_THRESHOLD, -1)  # never
         _tuned.append(library)
+
+
+@contextmanager
+def keeping_freed_memory() -> Iterator[None]:
+    """Return a context that keeps freed memory, and returns it to the system at the end.
+
+    It changes nothing if the process keeps freed memory anyway, or if the user has tuned malloc.
+    """
+    if _tuned:
+        yield
+        return
+    keep_freed_memory()
+    try:
+        yield
+    finally:
+        return_freed_memory()
+        for library in _tuned:
+            for parameter, value in _USUAL.items():
+                library.mallopt(parameter, value)
+        _tuned.clear()
 
 
 def return_freed_memory() -> None:

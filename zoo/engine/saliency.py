@@ -41,7 +41,7 @@ def compute_saliency(model: nn.Module, images: Tensor) -> Tensor:
             hook.remove()
     for output, gradient in _list_gradients(chosen, outputs[::-1] if chosen.requires_grad else []):
         if _reaches_positions(gradient):
-            return _enlarge(_make_map((output * gradient).detach()), images)
+            return _enlarge(_make_map(output.detach().float() * gradient.float()), images)
     return torch.zeros(len(images), *images.shape[2:])
 
 

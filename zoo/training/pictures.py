@@ -35,7 +35,8 @@ def draw_run_pictures(plan: Plan, record: Record, progress: Progress) -> Picture
     def read(path: Path) -> Tensor:
         return pixels.get(samples[path])
 
-    pictures = draw_pictures(record.list_predictions(), read, model, pixels.normalize)
+    with plan.hardware.autocast():  # As in the evaluation that these predictions come from.
+        pictures = draw_pictures(record.list_predictions(), read, model, pixels.normalize)
     if pictures and pictures.problem:
         progress.say(f"note: {pictures.problem}")
     return pictures

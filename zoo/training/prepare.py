@@ -15,6 +15,7 @@ from zoo.data.dataset import Images, open_images
 from zoo.data.decode import quiet_pillow
 from zoo.data.pixel_cache import Views, choose_budget
 from zoo.data.sample import are_weighted
+from zoo.engine.allocator import keeping_freed_memory
 from zoo.engine.compile_cache import keeping_artifacts
 from zoo.engine.device import Hardware, place
 from zoo.engine.distributed.world import World
@@ -66,10 +67,10 @@ class Plan:
 def run_context(job: Job) -> Iterator[None]:
     """Seed torch, silence Pillow, set up the compile cache, and turn out-of-memory errors into one-line messages.
 
-    The states of the caller's random generators are restored at the end.
+    Freed memory is kept. At the end, it is returned, and the states of the caller's random generators are restored.
     """
     compiling = keeping_artifacts() if job.recipe.compile else nullcontext()
-    with fork_generators(job.hardware.device), quiet_pillow(), compiling:
+    with keeping_freed_memory(), fork_generators(job.hardware.device), quiet_pillow(), compiling:
         torch.manual_seed(job.recipe.seed)
         try:
             yield

@@ -78,6 +78,7 @@ except ClickException as error:
 else:
     raise AssertionError
 """
+IMPORT = "from zoo.engine.allocator import keeping_freed_memory"
 KEEP = "from zoo.engine.allocator import keep_freed_memory; keep_freed_memory()"
 
 
@@ -124,6 +125,21 @@ def test_commands_that_run_a_model_keep_freed_memory(tmp_path: Path, arguments: 
 )
 def test_malloc_settings_of_the_user_are_respected(name: str, value: str) -> None:
     assert run(KEEP, **{name: value})[0] >= 4 * PAGES // 512
+
+
+@gnu
+def test_freed_memory_is_kept_within_a_context() -> None:
+    assert run(f"{IMPORT}; context = keeping_freed_memory(); context.__enter__()")[0] < PAGES // 512
+
+
+@gnu
+def test_after_the_context_large_blocks_are_returned_at_once() -> None:
+    assert run(f"{IMPORT}\nwith keeping_freed_memory(): pass")[0] >= 4 * PAGES // 512
+
+
+@gnu
+def test_the_context_changes_nothing_if_the_process_keeps_freed_memory() -> None:
+    assert run(f"{KEEP}\n{IMPORT}\nwith keeping_freed_memory(): pass")[0] < PAGES // 512
 
 
 def test_other_c_libraries_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from zoo.data.sample import Sample
-from zoo.engine.allocator import return_freed_memory
 from zoo.engine.batches import BatchSource, FeatureBatchSource, FeatureRows, ImageBatchSource
 from zoo.engine.distributed.world import World
 from zoo.engine.features.extractor import NUM_VERIFIED, TOLERANCES, Extractor, build_extractor
@@ -85,9 +84,7 @@ class Features:
             self._progress.say("note: cached features differ from what the network returns now; recomputing them")
         with self._progress.track("computing features", len(samples)) as advance:
             computed = self._extractor.compute_together(samples, view, advance)
-            rows = _cache_together(world, about, len(samples), computed)
-        return_freed_memory()  # the trainable part needs much less memory than the full network did
-        return rows
+            return _cache_together(world, about, len(samples), computed)
 
     def _is_valid(self, rows: Tensor, samples: Sequence[Sample], view: int | None) -> bool:
         """Recompute and compare the first rows, because no digest shows whether the network's code has changed."""

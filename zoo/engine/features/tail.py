@@ -73,28 +73,36 @@ def verify_logits(tail: Tail, model: nn.Module, frozen: Frozen, images: Tensor) 
         CannotSplit: If the logits differ, or the tail cannot run.
         NotFinite: If the model returns NaN or infinite values, so that training would be useless.
     """
-    model.eval()
-    features = tail.extract(model, images)
     is_gpu_autocast = images.is_cuda and torch.is_autocast_enabled("cuda")
-    # In eval mode, the tail gets one image fewer, so that it fails if it uses a stored tensor of the full batch.
-    for set_mode, count, tolerance in (
-        (model.eval, max(1, len(images) - 1), AUTOCAST_TOLERANCE if is_gpu_autocast else TOLERANCE),
+    # In eval mode, the tail gets one image fewer, so that it fails if it uses a stored tensor of the full batch. Train
+    # mode comes first, because it changes the batch norm statistics that eval mode uses.
+    modes = (
         (frozen.train, len(images), TOLERANCE),
-    ):
+        (model.eval, max(1, len(images) - 1), AUTOCAST_TOLERANCE if is_gpu_autocast else TOLERANCE),
+    )
+    wanted = [_run_model(model, set_mode, images) for set_mode, _, _ in modes]
+    features = tail.extract(model, images)
+    model(images.flip(0))
+    for (set_mode, count, tolerance), expected in zip(reversed(modes), reversed(wanted), strict=True):
         set_mode()
-        torch.manual_seed(0)
-        wanted = list_logits(model(images))
-        if not all(logits.isfinite().all() for logits in wanted):
-            raise NotFinite(
-                "the network returns NaN or infinite values before the first step; check the values in `weights`, and "
-                "`mean` and `std` if you set them."
-            )
-        model(images.flip(0))
         torch.manual_seed(0)
         found = list_logits(_run(tail, features[:count]))
         # A head that runs on its own returns no auxiliary logits, so they are compared only if both return them.
-        if not all(are_close(one, other[:count], tolerance) for one, other in zip(found, wanted, strict=False)):
+        if not all(are_close(one, other[:count], tolerance) for one, other in zip(found, expected, strict=False)):
             raise CannotSplit("the trainable part on its own returns different logits than the full network")
+
+
+def _run_model(model: nn.Module, set_mode: Callable[[], object], images: Tensor) -> Sequence[Tensor]:
+    """Return the logits of the model in a mode, in which it stays."""
+    set_mode()
+    torch.manual_seed(0)
+    found = list_logits(model(images))
+    if not all(logits.isfinite().all() for logits in found):
+        raise NotFinite(
+            "the network returns NaN or infinite values before the first step; check the values in `weights`, and "
+            "`mean` and `std` if you set them."
+        )
+    return found
 
 
 def verify_gradients(tail: Tail, model: nn.Module, frozen: Frozen, images: Tensor) -> None:

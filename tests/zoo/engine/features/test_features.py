@@ -161,15 +161,6 @@ def test_a_view_is_computed_in_the_first_epoch_that_needs_it(train: Any) -> None
     assert len(list_entries("features")) == 4
 
 
-def test_memory_is_released_after_features_were_computed(train: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    released: list[int] = []
-    monkeypatch.setattr("zoo.engine.features.features.return_freed_memory", lambda: released.append(1))
-    _, recorder = train(augment="crop-flip", views=2, epochs=3)
-    assert len(released) == len(recorder.computed) == 3  # two views, and the validation images
-    train(augment="crop-flip", views=2, epochs=3)
-    assert len(released) == 3
-
-
 NO_AUGMENTATION = {"augment": "none"}
 
 
