@@ -100,7 +100,7 @@ def test_doctor_prints_lines_or_json() -> None:
     assert lines.exit_code == answer.exit_code
     findings = json.loads(answer.stdout)
     assert len(findings) == len(lines.stdout.splitlines())
-    assert {finding["about"] for finding in findings} == {"versions", "device", "cache", "plugin"}
+    assert {finding["about"] for finding in findings} == {"versions", "device", "images", "cache", "plugin"}
 
 
 def test_options_in_messages_become_flags() -> None:
