@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -167,10 +168,17 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield leave_out_the_user(tmp_path_factory.mktemp("shared") / "cache", monkeypatch)
 
 
+@pytest.fixture(scope="session")
+def own_caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that contains the cache folder of each test."""
+    return tmp_path_factory.mktemp("own")
+
+
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_cache(own_caches: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The cache folder of a test."""
-    return leave_out_the_user(tmp_path_factory.mktemp("own") / "cache", monkeypatch)
+    # A random name, because pytest looks at all existing folders to number a new one.
+    return leave_out_the_user(Path(mkdtemp(dir=own_caches)) / "cache", monkeypatch)
 
 
 @pytest.fixture

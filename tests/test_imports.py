@@ -180,6 +180,7 @@ def test_predicting_does_not_import_other_plugins_upstreams(tmp_path: Path, few_
     assert not imported & {"timm", "rich", "zoo.training.finetune", "zoo.runs.report", "zoo.testing", *COMPILER}
 
 
+@pytest.mark.breadth
 def test_predicting_and_training_import_torchvision_only_for_its_networks(tmp_path: Path, few_photos: Path) -> None:
     if "tiny" not in INSTALLED:
         pytest.skip("zoo-tiny is not installed")

@@ -72,6 +72,7 @@ def test_the_plugin_of_the_mutant_backbones_keeps_its_own_promises(mutants: Plug
     assert list_bad(check_plugin(mutants)) == []
 
 
+@pytest.mark.breadth
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_every_check_has_a_mutant_that_is_accepted_without_it(mutants: PluginUnderTest, check: Check) -> None:
     name = list_mutants(check.name)[0]

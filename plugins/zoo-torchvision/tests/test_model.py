@@ -137,6 +137,7 @@ def test_googlenets_file_has_no_trained_auxiliary_heads(specs: dict[str, Backbon
     assert specs["inception_v3"].weights[0].lacks == ()
 
 
+@pytest.mark.breadth
 @pytest.mark.parametrize(
     ("tag", "expected"),
     [pytest.param(None, 0.01, marks=pytest.mark.breadth), ("IMAGENET1K_FEATURES", 0.01), ("IMAGENET1K_V1", None)],

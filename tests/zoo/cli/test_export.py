@@ -29,6 +29,7 @@ def folder(registry: Registry, photos: Path, tmp_path: Path) -> Path:
     return finetune("net", photos, output=tmp_path / "one", registry=registry, **QUICK).path
 
 
+@pytest.mark.breadth
 def test_the_path_is_on_stdout_and_the_agreement_on_stderr(
     run: Main, folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -118,6 +118,7 @@ def test_a_run_on_the_same_images_uses_the_same_features(
     assert "features of 34 images: cached by an earlier run" in progress.lines
 
 
+@pytest.mark.breadth
 def test_a_mirrored_copy_in_another_split_is_a_near_leak(tmp_path: Path, assets: Path) -> None:
     (root := tmp_path / "insects").mkdir()
     for split in ("train", "val"):

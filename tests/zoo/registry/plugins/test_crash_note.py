@@ -79,6 +79,7 @@ def test_a_plugin_that_does_not_return_is_named_with_advice_to_disable_it(
     assert described["zoo-good"]["state"] == "ok"
 
 
+@pytest.mark.breadth
 def test_a_plugin_that_was_interrupted_while_it_hung_is_skipped_at_the_next_start(site: Site, tmp_path: Path) -> None:
     site.add("culprit", HANGING["import"])
     process = start(site, tmp_path)
@@ -137,7 +138,7 @@ def test_several_notes_about_a_plugin_lead_to_one_advice(site: Site, tmp_path: P
     assert f"until you delete {' and '.join(sorted(map(str, (note, other))))};" in reason
 
 
-@pytest.mark.parametrize("kind", ONLY_WITH_OTHERS)
+@pytest.mark.parametrize("kind", ["other-plugin", pytest.param("command-line", marks=pytest.mark.breadth)])
 def test_a_plugin_that_ends_the_process_again_after_it_was_tried_alone_is_named_and_skipped(
     site: Site, kind: str
 ) -> None:
@@ -152,6 +153,7 @@ def test_a_plugin_that_ends_the_process_again_after_it_was_tried_alone_is_named_
     assert [*(site.folder / "cache" / "loading").iterdir()] == []
 
 
+@pytest.mark.breadth
 def test_a_plugin_that_hung_is_not_tried_again_until_it_changes(site: Site, tmp_path: Path) -> None:
     tries = site.folder / "tries"
     source = f"with open({str(tries)!r}, 'a') as file: file.write('x')\n"

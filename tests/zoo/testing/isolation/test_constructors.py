@@ -104,6 +104,7 @@ def test_what_a_constructor_prints_is_not_an_answer(capfd: pytest.CaptureFixture
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.breadth
 def test_a_process_that_ends_is_started_again() -> None:
     build(*LINEAR)
     (process,) = constructors._processes.values()
@@ -113,6 +114,7 @@ def test_a_process_that_ends_is_started_again() -> None:
     assert build(*LINEAR) == SHAPES
 
 
+@pytest.mark.breadth
 def test_a_constructor_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     build(*LINEAR)
     monkeypatch.setattr(constructors, "PATIENCE", 1.0)

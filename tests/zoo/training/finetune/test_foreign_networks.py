@@ -136,7 +136,7 @@ def test_a_model_can_be_built_copied_and_pickled(kind: type[nn.Module]) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [MappingNet, FieldTower, *(pytest.param(kind, marks=pytest.mark.breadth) for kind in (FieldNet, Tower))]
+    "kind", [MappingNet, *(pytest.param(kind, marks=pytest.mark.breadth) for kind in (FieldNet, FieldTower, Tower))]
 )
 def test_a_model_can_be_exported_and_compiled(kind: type[nn.Module]) -> None:
     model = zoo.build("net", num_classes=3, weights="none", registry=make_registry(kind)).eval()

@@ -127,7 +127,7 @@ def test_no_step_is_lost_if_images_disappear_in_one_process(
     assert describe(output) == expected
 
 
-@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
+@pytest.mark.parametrize(("before", "after"), [(2, 1), pytest.param(1, 2, marks=pytest.mark.breadth)])
 def test_the_number_of_processes_may_change(
     train: Train, tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch, *, before: int, after: int
 ) -> None:
