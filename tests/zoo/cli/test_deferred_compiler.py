@@ -47,6 +47,7 @@ assert torch.equal(train(), found)
 """)
 
 
+@pytest.mark.breadth
 def test_torchvision_does_not_import_the_compiler() -> None:
     run("""
 import torchvision

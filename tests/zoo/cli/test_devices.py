@@ -188,6 +188,7 @@ def test_a_user_error_in_all_processes_is_printed_once(start: Callable[..., Pope
     assert line.startswith("Error: no backbone 'bolt/nett'")
 
 
+@pytest.mark.breadth
 def test_the_current_folder_and_the_variables_of_torchrun_do_not_change_the_command(
     begin: Callable[..., Popen], tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from zoo.data.sources import folder, layout
 from zoo.data.sources.folder import list_folder
 from zoo.errors import DataError
 
-COUNT = 1000
+COUNT = 600
 
 
 def find_errors(tree: Tree, top: Path, listing: Listing) -> list[str]:

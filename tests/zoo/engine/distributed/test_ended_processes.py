@@ -92,7 +92,7 @@ def test_an_error_of_the_first_process_is_not_repeated_by_the_others(size: int) 
 
 @pytest.mark.parametrize(
     ("size", "victim"),
-    [(2, 0), (3, 1), *(pytest.param(*case, marks=pytest.mark.breadth) for case in ((2, 1), (6, 0), (6, 3)))],
+    [(3, 1), *(pytest.param(*case, marks=pytest.mark.breadth) for case in ((2, 0), (2, 1), (6, 0), (6, 3)))],
 )
 def test_all_processes_report_a_killed_process_at_about_the_same_time(
     size: int, victim: int, monkeypatch: pytest.MonkeyPatch

@@ -260,7 +260,7 @@ def test_the_others_keep_the_last_complete_step_if_a_process_dies(where: str, mo
     assert (steps, is_unchanged) == (int(where == "step"), True)
 
 
-@pytest.mark.parametrize("victim", [0, 3])
+@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.breadth), 3])
 def test_all_processes_of_a_step_report_a_killed_process_at_about_the_same_time(
     victim: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

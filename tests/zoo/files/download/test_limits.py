@@ -103,7 +103,7 @@ def test_a_wait_that_is_too_long_is_an_error_at_once(site: Site, target: Path, w
     assert len(site.requests) == 1
 
 
-@pytest.mark.parametrize("fault", ["drip", "drip-headers"])
+@pytest.mark.parametrize("fault", ["drip", pytest.param("drip-headers", marks=pytest.mark.breadth)])
 def test_a_server_that_sends_a_byte_now_and_then_is_given_up(
     site: Site, target: Path, waits: list[float], monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:

@@ -61,7 +61,7 @@ def test_a_plugin_that_ends_the_process_is_named_and_skipped_at_the_next_start(
 
 
 @pytest.mark.parametrize(
-    "kind", ["import", "hook", *(pytest.param(kind, marks=pytest.mark.breadth) for kind in ("loop", "generator"))]
+    "kind", ["hook", *(pytest.param(kind, marks=pytest.mark.breadth) for kind in ("import", "loop", "generator"))]
 )
 def test_a_plugin_that_does_not_return_is_named_with_advice_to_disable_it(
     site: Site, tmp_path: Path, kind: str

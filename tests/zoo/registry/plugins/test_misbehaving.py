@@ -121,6 +121,7 @@ def test_a_child_that_a_plugin_leaves_behind_does_not_hold_the_output_open(site:
     assert "parent/net" in site.list_names()
 
 
+@pytest.mark.breadth
 def test_an_exit_handler_that_does_not_return_is_named_and_left_behind(site: Site) -> None:
     source = "import atexit, threading\n\n\ndef wait():\n    threading.Event().wait()\n\n\natexit.register(wait)\n"
     site.add("waiting", source + hook("return [spec('NAMESPACE/net')]"))
