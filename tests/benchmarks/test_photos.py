@@ -15,6 +15,7 @@ def list_files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.jpg")}
 
 
+@pytest.mark.breadth
 def test_generated_photos_are_reproducible_and_all_different(tmp_path: Path) -> None:
     pytest.importorskip("numpy")
     counts = [prepare(tmp_path / name, None, 4, Path(sys.executable)) for name in ("first", "second")]

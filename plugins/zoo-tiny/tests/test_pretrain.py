@@ -15,6 +15,7 @@ from zoo_tiny.pretrain import Plan, hash_file, pretrain
 SHORT = Plan(train=2, val=1, epochs=1)
 
 
+@pytest.mark.breadth
 def test_pretraining_writes_reproducible_weights_that_load_strictly(tmp_path: Path, spec: BackboneSpec) -> None:
     first, again = tmp_path / "first.safetensors", tmp_path / "again.safetensors"
     for target in (first, again):

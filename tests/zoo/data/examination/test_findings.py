@@ -180,6 +180,7 @@ def test_a_class_that_a_split_lacks_and_a_rare_class_are_reported(tmp_path: Path
     ]
 
 
+@pytest.mark.breadth
 def test_findings_do_not_depend_on_what_was_decoded_before(tmp_path: Path, names: Any) -> None:
     for name, save in ODD.values():
         save(plant(tmp_path / name) / "train" / "ant" / name)

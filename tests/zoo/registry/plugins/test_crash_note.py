@@ -171,6 +171,7 @@ def test_a_plugin_that_hung_is_not_tried_again_until_it_changes(site: Site, tmp_
     assert "culprit/fixed" in site.list_names(ZOO_CACHE=cache)
 
 
+@pytest.mark.breadth
 def test_a_hook_that_does_not_return_is_named(site: Site, tmp_path: Path) -> None:
     site.add(
         "culprit", hook("import threading", "threading.Event().wait()", name="zoo_find_backbone", arguments="name")

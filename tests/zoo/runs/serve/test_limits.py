@@ -53,6 +53,7 @@ def test_a_declared_gigabyte_is_refused_before_it_is_read(served: Served) -> Non
     assert sent < 2**26
 
 
+@pytest.mark.breadth
 def test_the_refusal_of_a_large_upload_reaches_the_client(served: Served) -> None:
     with served.connect() as connection:
         connection.sendall(POST % 2**30)
@@ -93,13 +94,16 @@ def test_a_decompression_bomb_is_refused_without_decoding_it(served: Served) -> 
 
 
 @pytest.mark.usefixtures("short")
-@pytest.mark.parametrize("begun", [b"", b"GET / HT", POST[:40]])
+@pytest.mark.parametrize(
+    "begun", [b"GET / HT", *(pytest.param(begun, marks=pytest.mark.breadth) for begun in (b"", POST[:40]))]
+)
 def test_a_client_that_does_not_send_its_headers_is_given_up(served: Served, begun: bytes) -> None:
     with served.connect() as connection:
         connection.sendall(begun)
         assert read_all(connection).startswith(b"HTTP/1.1 408 ")
 
 
+@pytest.mark.breadth
 @pytest.mark.usefixtures("short")
 def test_the_limit_holds_for_every_request_of_a_connection(served: Served) -> None:
     with served.connect() as connection:

@@ -147,7 +147,7 @@ def augmented(drawn_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> d
 
 @pytest.mark.parametrize(
     "step",
-    [15, 36, *(pytest.param(step, marks=pytest.mark.breadth) for step in (1, 9, 30))],
+    [15, *(pytest.param(step, marks=pytest.mark.breadth) for step in (1, 9, 30, 36))],
 )
 def test_an_interrupted_cross_validation_resumes_to_the_same_bytes(
     validate: Validate,
@@ -165,6 +165,7 @@ def test_an_interrupted_cross_validation_resumes_to_the_same_bytes(
     assert describe(output) == augmented
 
 
+@pytest.mark.breadth
 def test_a_killed_cross_validation_resumes_to_the_same_bytes(
     validate: Validate, output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

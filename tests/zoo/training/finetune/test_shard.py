@@ -72,6 +72,7 @@ def test_processes_with_unequal_shares_of_a_batch_do_the_same_number_of_passes(
         assert ended.code == 0, ended.raised
 
 
+@pytest.mark.breadth
 def test_no_process_stores_more_than_its_shards(tested_photos: Path, tmp_path: Path, registry: Registry) -> None:
     def work(_rank: int) -> tuple[int, int]:
         sizes: list[tuple[int, int]] = []

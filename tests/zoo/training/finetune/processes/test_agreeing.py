@@ -114,6 +114,7 @@ def test_results_agree_for_any_number_of_images(train: Train, tmp_path: Path, si
         require_equal(found, expected, folder.name)
 
 
+@pytest.mark.breadth
 @pytest.mark.parametrize("size", SIZES)
 def test_all_processes_have_the_same_weights_and_return_the_same_run(size: int, train: Train, tmp_path: Path) -> None:
     def train_all() -> list[Any]:

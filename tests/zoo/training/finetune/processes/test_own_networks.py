@@ -24,7 +24,9 @@ OPTIONS: dict[str, Any] = {
 SIZE = 2
 
 
-@pytest.mark.parametrize("train", ["head", "from:layer2", "all"])
+@pytest.mark.parametrize(
+    "train", ["from:layer2", *(pytest.param(train, marks=pytest.mark.breadth) for train in ("head", "all"))]
+)
 def test_several_processes_have_the_same_result_as_one(photos: Path, tmp_path: Path, train: str) -> None:
     def run(name: str) -> Path:
         torch.manual_seed(4)

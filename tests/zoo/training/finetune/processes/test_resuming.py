@@ -102,6 +102,7 @@ def test_a_run_resumes_after_a_process_was_killed(
     assert describe(output) == expected
 
 
+@pytest.mark.breadth
 def test_no_step_is_lost_if_images_disappear_in_one_process(
     train: Train, tmp_path: Path, output: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

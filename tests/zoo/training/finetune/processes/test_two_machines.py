@@ -23,7 +23,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("train_option", OPTIONS)
+@pytest.mark.parametrize("train_option", ["all", pytest.param("head", marks=pytest.mark.breadth)])
 def test_eight_processes_on_two_machines_have_the_same_result_as_one(
     train: Callable[..., Any], tmp_path: Path, train_option: str
 ) -> None:

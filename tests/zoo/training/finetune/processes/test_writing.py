@@ -12,9 +12,18 @@ import pytest
 from quick_runs import FILES
 from worlds import get_results
 
+WITH_BASELINE = {"train": "head", "baseline": "scratch", "save_every": 1}
 
-@pytest.mark.parametrize("output", [None, "run"])
-@pytest.mark.parametrize("options", [{"train": "head", "baseline": "scratch", "save_every": 1}, {"train": "all"}])
+
+@pytest.mark.parametrize(
+    ("options", "output"),
+    [
+        (WITH_BASELINE, None),
+        ({"train": "all"}, "run"),
+        pytest.param(WITH_BASELINE, "run", marks=pytest.mark.breadth),
+        pytest.param({"train": "all"}, None, marks=pytest.mark.breadth),
+    ],
+)
 def test_only_the_first_process_writes_the_run_folder(
     train: Callable[..., Any],
     elsewhere: Callable[[int], Path],
