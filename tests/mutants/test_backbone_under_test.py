@@ -69,8 +69,9 @@ def test_an_operation_after_the_head_is_found_for_every_seed_and_the_head_is_not
         ([[0.0, 0.0], [0.0, 0.0]], False),
         ([[1.0, 2.0], [1.0, 2.0]], False),
         ([[1.0, 2.0], [3.0, 3.0]], False),
+        ([[1e-42, 2e-42], [3e-42, 4e-42]], False),
     ],
-    ids=["all-differ", "all-zero", "same-for-both-images", "same-for-all-classes-of-an-image"],
+    ids=["all-differ", "all-zero", "same-for-both-images", "same-for-all-classes-of-an-image", "subnormal"],
 )
 def test_logits_differ_if_images_and_classes_do(logits: list[list[float]], wanted: bool) -> None:  # noqa: FBT001  # a case
     assert all_differ(torch.tensor(logits)) is wanted
