@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 Key = TypeVar("Key")
 Prepared = TypeVar("Prepared")
 Combined = TypeVar("Combined")
+
+#: Seconds after which a signal such as Ctrl-C is noticed that arrives just before a wait begins.
+_POLL = 1.0
 
 
 def load_ahead(
@@ -38,14 +41,20 @@ def load_ahead(
             # The items were submitted earlier, so other threads finish them while this one waits.
             pending.append((items, pool.submit(_combine, combine, items)))
             if len(pending) > ahead:
-                yield pending.popleft()[1].result()
+                yield _wait_for(pending.popleft()[1])
         while pending:
-            yield pending.popleft()[1].result()
+            yield _wait_for(pending.popleft()[1])
     finally:  # Batches remain if the caller stops before the last one.
         for prepared, batch in pending:
             batch.cancel()
             for item in prepared:
                 item.cancel()
+
+
+def _wait_for(batch: Future[Combined]) -> Combined:
+    while not wait([batch], _POLL).done:
+        pass
+    return batch.result()
 
 
 def _combine(combine: Callable[[Sequence[Prepared]], Combined], items: Sequence[Future[Prepared]]) -> Combined:
