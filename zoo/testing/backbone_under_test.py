@@ -41,6 +41,7 @@ BATCH = 2
 SEED = 0
 #: Maximum number of times that heads are initialized until their logits differ.
 MAX_INITS = 8
+#: Smallest number that is not subnormal in float32.
 SMALLEST_NORMAL = torch.finfo(torch.float32).tiny
 #: Side of an image, in pixels, below which batch norms of deep networks see too few values to be stable.
 SMALLEST_SIDE = 64

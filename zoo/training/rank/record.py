@@ -126,7 +126,11 @@ def _identify(scores: Scores) -> Hashable:
 
     The same weights with other preprocessing are another candidate: fine-tuning them may give another accuracy.
     """
-    return tuple(scores.correct.tolist()), round(scores.loss, 4), round(scores.logme, 4)
+    return tuple(scores.correct.tolist()), *_round(scores.loss, scores.logme)
+
+
+def _round(*scores: float | None) -> tuple[float, ...]:
+    return tuple(round(score or 0.0, 4) for score in scores)
 
 
 def assign_ranks(correct: Sequence[Tensor]) -> list[int]:
@@ -199,6 +203,5 @@ def list_suggested(records: Sequence[Ranked], count: int) -> list[Ranked]:
     ranked = [record for record in records if record.rank is not None]
     distinct: dict[Hashable, Ranked] = {}
     for record in sorted(ranked, key=lambda record: not record.suggested):
-        scores = record.accuracy, round(record.loss or 0.0, 4), round(record.logme or 0.0, 4)
-        distinct.setdefault(scores, record)
+        distinct.setdefault((record.accuracy, *_round(record.loss, record.logme)), record)
     return [*distinct.values()][:count]
